@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstdint>
+
+#include "tensor/bf16.h"
+
+namespace r1 {
+
+// Keys and values come in pages of this many tokens, position 0 first. Attention walks them in
+// blocks of kAttentionBlock positions counted from position 0, so a row's bits do not depend on
+// how the cache is paged, chunked or shared.
+inline constexpr std::int64_t kPageTokens = 64;
+inline constexpr std::int64_t kAttentionBlock = 16;
+
+// Where the keys and values of one sequence and one KV head lie. `T` is float or bf16.
+// pages[p] points at the row of position p * kPageTokens; rows are row_stride elements apart.
+// The key is [key_dim] at key_offset, the value [value_dim] at value_offset of a row; for MLA the
+// value is the latent, which is also the head of the key, so the two overlap.
+template <typename T>
+struct KvRows {
+  const T* const* pages;
+  std::int64_t row_stride;
+  std::int64_t key_offset, value_offset;
+  std::int64_t key_dim, value_dim;
+};
+
+// Queries of `tokens` consecutive positions from `start`, `heads` query heads that share one KV
+// head. Token t, head h: q + t * q_token_stride + h * key_dim; the outputs likewise with value_dim.
+// Token t sees positions [0, start + t].
+struct AttentionQueries {
+  std::int64_t tokens, heads, start;
+  const float* q;
+  std::int64_t q_token_stride;
+  float scale;
+};
+
+struct AttentionKernels {
+  // Softmax attention with an online maximum per block (docs/numerics.md, "attention").
+  // out [tokens, heads, value_dim]; lse [tokens, heads] = log sum exp of the scaled scores
+  // (token stride lse_token_stride), may be null.
+  void (*forward_f32)(const AttentionQueries& queries, const KvRows<float>& kv, float* out,
+                      std::int64_t out_token_stride, float* lse, std::int64_t lse_token_stride);
+  void (*forward_bf16)(const AttentionQueries& queries, const KvRows<bf16>& kv, float* out,
+                       std::int64_t out_token_stride, float* lse, std::int64_t lse_token_stride);
+
+  // Gradients of one whole sequence (start = 0). out, dout and lse as in the forward; dq is laid
+  // out as q. dkv holds f32 rows in the layout of the KV rows (row_stride, offsets), one per
+  // position. Everything is added to what is there.
+  void (*backward_f32)(const AttentionQueries& queries, const KvRows<float>& kv, const float* out,
+                       const float* dout, std::int64_t out_token_stride, const float* lse,
+                       std::int64_t lse_token_stride, float* dq, float* dkv);
+  void (*backward_bf16)(const AttentionQueries& queries, const KvRows<bf16>& kv, const float* out,
+                        const float* dout, std::int64_t out_token_stride, const float* lse,
+                        std::int64_t lse_token_stride, float* dq, float* dkv);
+};
+
+}  // namespace r1

@@ -1,0 +1,38 @@
+#pragma once
+
+#include "backend/kernel_table.h"
+#include "base/thread_pool.h"
+
+namespace r1 {
+
+// The machine as the floors above see it: one instruction set's kernels and the threads to run
+// them on. Results depend on neither.
+class Backend {
+ public:
+  explicit Backend(int threads, Isa isa = choose_isa());
+
+  Isa isa() const { return kernels_.isa; }
+  int threads() const { return pool_.size(); }
+  const KernelTable& kernels() const { return kernels_; }
+
+  // body(index) for each index in [0, count), denormals flushed. Kernels are called only from here.
+  template <typename Body>
+  void parallel_for(std::int64_t count, const Body& body) {
+    pool_.parallel_for(count, body);
+  }
+
+  // body(first, last) over [0, count) in ranges of `grain`, so that small rows share a call.
+  template <typename Body>
+  void parallel_ranges(std::int64_t count, std::int64_t grain, const Body& body) {
+    pool_.parallel_for((count + grain - 1) / grain, [&](std::int64_t range) {
+      const std::int64_t first = range * grain;
+      body(first, first + grain < count ? first + grain : count);
+    });
+  }
+
+ private:
+  const KernelTable& kernels_;
+  ThreadPool pool_;
+};
+
+}  // namespace r1

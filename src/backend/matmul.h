@@ -1,0 +1,66 @@
+#pragma once
+
+#include <cstdint>
+
+#include "backend/backend.h"
+#include "tensor/aligned_buffer.h"
+
+namespace r1 {
+
+// Arithmetic of matrix products. bf16 rounds both factors to bf16 and sums in f32; f32 keeps both.
+enum class Precision { f32, bf16 };
+
+// The right-hand factor B [k, n] of a product, in panels (gemm_kernels.h). Packed once, used by
+// trainer and sampler alike.
+struct PackedMatrix {
+  Precision precision = Precision::bf16;
+  std::int64_t k = 0, n = 0;
+  AlignedBuffer<float> f32;    // used when precision is f32
+  AlignedBuffer<bf16> panels;  // used when precision is bf16
+
+  std::int64_t bytes() const;
+};
+
+// B = W^T of a weight W [n, k] (rows `stride` apart): y = x W^T.
+void pack_transposed(Backend& backend, Precision precision, const float* w, std::int64_t stride,
+                     std::int64_t n, std::int64_t k, PackedMatrix& packed);
+// B = W of a weight W [k, n]: dx = dy W.
+void pack(Backend& backend, Precision precision, const float* w, std::int64_t stride,
+          std::int64_t k, std::int64_t n, PackedMatrix& packed);
+
+// C [m, n] (rows ldc apart) = A [m, k] (rows lda apart) B, or += if accumulate. Threaded over
+// outputs. A row of C depends on its row of A alone, bit for bit, whatever m and the thread count.
+void matmul(Backend& backend, const float* a, std::int64_t lda, std::int64_t m,
+            const PackedMatrix& b, float* c, std::int64_t ldc, bool accumulate);
+
+// dW [n, k] (rows k apart) += dY^T X for dY [m, n], X [m, k]: the sum runs over the m rows in
+// order.
+void matmul_weight_gradient(Backend& backend, Precision precision, const float* dy,
+                            std::int64_t dy_stride, const float* x, std::int64_t x_stride,
+                            std::int64_t m, std::int64_t n, std::int64_t k, float* dw);
+
+// Several products at once, one task pool: the experts of an MoE layer or the heads of MLA. Each
+// is the same bits as its own matmul() call.
+struct MatmulTask {
+  const float* a;
+  std::int64_t lda, m;
+  const PackedMatrix* b;
+  float* c;
+  std::int64_t ldc;
+  bool accumulate;
+};
+void matmul_grouped(Backend& backend, const MatmulTask* tasks, std::int64_t count);
+
+struct WeightGradientTask {
+  const float* dy;
+  std::int64_t dy_stride;
+  const float* x;
+  std::int64_t x_stride;
+  std::int64_t m, n, k;
+  float* dw;
+  std::int64_t dw_stride;
+};
+void matmul_weight_gradient_grouped(Backend& backend, Precision precision,
+                                    const WeightGradientTask* tasks, std::int64_t count);
+
+}  // namespace r1

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <thread>
+#include <type_traits>
+#include <vector>
+
+namespace r1 {
+
+// Flushes denormals to zero (inputs and results) on this thread for the scope's lifetime: the AMX
+// units always do, so the specification of every kernel does (docs/numerics.md).
+class FlushDenormals {
+ public:
+  FlushDenormals();
+  ~FlushDenormals();
+  FlushDenormals(const FlushDenormals&) = delete;
+  FlushDenormals& operator=(const FlushDenormals&) = delete;
+
+ private:
+  unsigned saved_;
+};
+
+// A fixed set of threads that run index ranges together. Which thread runs which index is left
+// open, so a body may only write what belongs to its index.
+class ThreadPool {
+ public:
+  // threads counts the calling thread; at least 1.
+  explicit ThreadPool(int threads);
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  int size() const { return static_cast<int>(workers_.size()) + 1; }
+
+  // Calls body(index) for each index in [0, count), denormals flushed; returns when all are done.
+  // Bodies must not throw and must not call parallel_for of the same pool. One caller at a time.
+  template <typename Body>
+  void parallel_for(std::int64_t count, const Body& body) {
+    run(count, &body, [](const void* context, std::int64_t index) {
+      (*static_cast<const Body*>(context))(index);
+    });
+  }
+
+ private:
+  using Call = void (*)(const void* context, std::int64_t index);
+  void run(std::int64_t count, const void* context, Call call);
+  void work();
+  void take_indices();
+
+  std::vector<std::thread> workers_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::atomic<std::uint64_t> generation_{0};
+  std::atomic<int> busy_{0};
+  std::atomic<bool> stop_{false};
+
+  // The job; written before generation_ advances, read after.
+  std::int64_t count_ = 0;
+  const void* context_ = nullptr;
+  Call call_ = nullptr;
+  std::atomic<std::int64_t> next_{0};
+};
+
+}  // namespace r1
