@@ -1,0 +1,23 @@
+#pragma once
+
+#include "backend/matmul.h"
+#include "ops/arena.h"
+#include "ops/tape.h"
+
+namespace r1 {
+
+// What an op needs besides its inputs. With a tape it records its backward; without one the same
+// code infers, and the arena is reset between passes.
+struct ForwardContext {
+  Backend& backend;
+  Arena& arena;
+  Precision precision = Precision::bf16;
+  Tape* tape = nullptr;
+
+  // An uninitialised activation; watched if the tape records.
+  Tensor make(Shape shape) const;
+  // An uninitialised activation that never carries a gradient.
+  Tensor make_constant(Shape shape) const;
+};
+
+}  // namespace r1

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "ops/arena.h"
+#include "ops/tensor.h"
+
+namespace r1 {
+
+// Reverse-mode differentiation: ops record what undoes them; backward() runs the records in
+// reverse. The one accumulation rule: every backward adds to the gradients of its inputs, which
+// begin at zero, and to the gradients of its weights, which the optimiser clears.
+class Tape {
+ public:
+  static constexpr int kNoNode = -1;
+  using Backward = std::function<void()>;
+
+  explicit Tape(Arena& arena) : arena_(arena) {}
+
+  // A new node for `tensor`; its gradient is allocated, zeroed, when first asked for.
+  void watch(Tensor& tensor);
+  // Appends the backward of one op. Records run in reverse order.
+  void record(Backward backward) { records_.push_back(std::move(backward)); }
+
+  // The gradient [same extents] of a watched tensor; null if the tensor has no node.
+  float* gradient(const Tensor& tensor);
+  // Whether anything was ever added to it: a backward whose output has no gradient is skipped.
+  bool has_gradient(const Tensor& tensor) const;
+
+  // Runs all records in reverse. Seeds are set by writing to gradient(...) before.
+  void backward();
+
+ private:
+  struct Node {
+    std::int64_t count;
+    float* gradient;
+  };
+  Arena& arena_;
+  std::vector<Node> nodes_;
+  std::vector<Backward> records_;
+};
+
+}  // namespace r1

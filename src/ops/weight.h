@@ -1,0 +1,61 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "backend/matmul.h"
+#include "ops/tensor.h"
+#include "tensor/aligned_buffer.h"
+
+namespace r1 {
+
+// One parameter as the checkpoint knows it. `value` is the fp32 master; what a forward pass reads
+// is the working copy derived from it (rounded to bf16 in bf16 precision), held by the layers below
+// and renewed by their refresh() after every optimiser step.
+struct Weight {
+  std::string name;  // as in the checkpoint: "model.layers.0.self_attn.o_proj.weight"
+  Shape shape;       // [out, in] for matrices, [n] for vectors
+  AlignedBuffer<float> value;
+  AlignedBuffer<float> gradient;  // empty unless training
+  bool trainable = true;          // false: moved by rules, not by gradients (the routing bias)
+  bool decay = true;              // whether weight decay applies
+
+  std::int64_t count() const { return shape.count(); }
+};
+
+// y = x W^T + bias.
+struct LinearWeight {
+  Weight weight;          // [out, in]
+  Weight bias;            // [out], or empty
+  PackedMatrix forward;   // W^T in panels
+  PackedMatrix backward;  // W in panels, only when training
+
+  std::int64_t out_features() const { return weight.shape[0]; }
+  std::int64_t in_features() const { return weight.shape[1]; }
+  void refresh(Backend& backend, Precision precision, bool training);
+};
+
+// The up-projection of MLA's latent, kv_b_proj [heads * (key_dim + value_dim), latent], seen per
+// head: the absorbed form multiplies queries by the key half and outputs by the value half.
+struct LatentUpWeight {
+  Weight weight;
+  std::int64_t heads = 0, key_dim = 0, value_dim = 0;  // key_dim is qk_nope_head_dim
+  // Per head: key half [key_dim, latent] as B (q W_uk) and transposed for the backward; value half
+  // [value_dim, latent] transposed (u W_uv^T) and as B for the backward.
+  std::vector<PackedMatrix> key_forward, key_backward, value_forward, value_backward;
+
+  std::int64_t latent() const { return weight.shape[1]; }
+  void refresh(Backend& backend, Precision precision, bool training);
+};
+
+// A vector (norm weight, bias) or a table of rows (embedding) read as numbers, not multiplied.
+struct TableWeight {
+  Weight weight;
+  AlignedBuffer<float> working;  // rounded to bf16 values in bf16 precision
+
+  const float* row(std::int64_t index) const { return working.data() + index * weight.shape[1]; }
+  void refresh(Backend& backend, Precision precision);
+};
+
+}  // namespace r1
