@@ -34,7 +34,9 @@ class Builder final : public nlohmann::json_sax<json> {
   bool key(string_t& name) override {
     auto& object = open_.back()->get_ref<json::object_t&>();
     const auto [position, inserted] = object.emplace(std::move(name), nullptr);
-    if (!inserted) throw Error(where_, fmt::format("the key \"{}\" occurs twice", position->first));
+    if (!inserted) {
+      throw Error(where_, fmt::format("the key \"{}\" occurs twice", excerpt(position->first)));
+    }
     slot_ = &position->second;
     return true;
   }
@@ -108,13 +110,20 @@ std::string describe(const json& value) {
   if (value.is_object()) return "an object";
   if (value.is_array()) return "an array";
   if (value.is_string()) {
-    const auto& text = value.get_ref<const std::string&>();
-    return text.size() <= 40 ? fmt::format("the string \"{}\"", text) : "a string";
+    return fmt::format("the string \"{}\"", excerpt(value.get_ref<const std::string&>()));
   }
   return value.dump();
 }
 
 }  // namespace
+
+std::string excerpt(std::string_view text) {
+  constexpr std::size_t kLongest = 60;
+  if (text.size() <= kLongest) return std::string(text);
+  std::size_t end = kLongest;
+  while (end > 0 && (text[end] & 0xC0) == 0x80) --end;  // not within a UTF-8 sequence
+  return fmt::format("{}...", text.substr(0, end));
+}
 
 json parse_json(std::string_view text, std::string_view where, JsonLimits limits) {
   if (text.size() > limits.max_bytes) {

@@ -26,6 +26,9 @@ struct JsonLimits {
 // than RFC 8259 in one point: a key that occurs twice in an object is an error.
 nlohmann::json parse_json(std::string_view text, std::string_view where, JsonLimits limits = {});
 
+// At most 60 bytes of a text from outside, for use in a message; cut between characters.
+std::string excerpt(std::string_view text);
+
 namespace json_detail {
 
 // Throws Error: WHERE: "KEY" must be EXPECTED, found FOUND.
