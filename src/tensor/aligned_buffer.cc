@@ -3,20 +3,19 @@
 #include <sys/mman.h>
 
 #include <cstdlib>
-#include <limits>
 
 namespace r1 {
 namespace {
 
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
 constexpr std::size_t kHugeFrom = 2 * kHugePage;
+constexpr std::size_t kAddressSpace = std::size_t{1} << 47;
 
 }  // namespace
 
 void* allocate_aligned(std::size_t count, std::size_t element_size) {
   std::size_t bytes = 0;
-  if (__builtin_mul_overflow(count, element_size, &bytes) ||
-      bytes > std::numeric_limits<std::size_t>::max() / 2) {
+  if (__builtin_mul_overflow(count, element_size, &bytes) || bytes > kAddressSpace) {
     throw Error(
         "memory",
         fmt::format("{} elements of {} bytes exceed the address space", count, element_size),
