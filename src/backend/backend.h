@@ -1,5 +1,6 @@
 #pragma once
 
+#include "backend/gemm_workspace.h"
 #include "backend/kernel_table.h"
 #include "base/thread_pool.h"
 
@@ -30,9 +31,13 @@ class Backend {
     });
   }
 
+  // Scratch of the matrix products (matmul.h); one caller at a time, as with parallel_for.
+  GemmWorkspace& gemm_workspace() { return gemm_workspace_; }
+
  private:
   const KernelTable& kernels_;
   ThreadPool pool_;
+  GemmWorkspace gemm_workspace_;
 };
 
 }  // namespace r1

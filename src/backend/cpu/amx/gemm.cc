@@ -1,0 +1,7 @@
+#include "backend/cpu/instruction_sets.h"
+
+namespace r1::cpu::amx {
+
+const GemmKernels& gemm_kernels() { return scalar::gemm_kernels(); }
+
+}  // namespace r1::cpu::amx
