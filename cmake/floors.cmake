@@ -43,10 +43,13 @@ function(r1_instruction_sets)
     list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
     if(isa STREQUAL "avx2")
       set(flags -mavx2 -mfma -mf16c -O3)
+    # GCC 12 warns of the deliberately undefined operand inside its own AVX-512 intrinsics.
     elseif(isa STREQUAL "avx512")
-      set(flags -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq -O3)
+      set(flags -Wno-uninitialized -Wno-maybe-uninitialized
+                -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq -O3)
     elseif(isa STREQUAL "amx")
-      set(flags -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq
+      set(flags -Wno-uninitialized -Wno-maybe-uninitialized
+                -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq
                 -mamx-tile -mamx-bf16 -O3)
     else()
       set(flags -O2)
