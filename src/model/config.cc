@@ -1,0 +1,264 @@
+#include "model/config.h"
+
+#include <cmath>
+
+#include "base/error.h"
+#include "formats/json.h"
+
+namespace r1 {
+namespace {
+
+using nlohmann::json;
+
+// Far above any published model; keeps products of sizes inside 64 bits.
+constexpr std::int64_t kMaxSize = std::int64_t{1} << 24;
+constexpr std::int64_t kMaxLayers = 4096;
+
+std::int64_t size_field(const json& object, std::string_view key, std::string_view where,
+                        std::int64_t low, std::int64_t high = kMaxSize) {
+  const auto value = require<std::int64_t>(object, key, where);
+  if (value < low || value > high) {
+    throw Error(where, fmt::format("\"{}\" is {}, expected {} to {}", key, value, low, high));
+  }
+  return value;
+}
+
+std::int64_t size_field_or(const json& object, std::string_view key, std::string_view where,
+                           std::int64_t fallback, std::int64_t low, std::int64_t high = kMaxSize) {
+  const auto found = object.find(key);
+  if (found == object.end() || found->is_null()) return fallback;
+  return size_field(object, key, where, low, high);
+}
+
+std::optional<YarnScaling> parse_rope_scaling(const json& object, std::string_view where) {
+  const auto found = object.find("rope_scaling");
+  if (found == object.end() || found->is_null()) return std::nullopt;
+  const auto type = found->contains("type") ? require<std::string>(*found, "type", where)
+                                            : require<std::string>(*found, "rope_type", where);
+  if (type == "default") return std::nullopt;
+  if (type != "yarn") {
+    throw Error(where,
+                fmt::format("rope_scaling of type \"{}\" is unknown for this architecture", type),
+                "yarn is supported");
+  }
+  YarnScaling yarn;
+  yarn.factor = require<double>(*found, "factor", where);
+  yarn.original_max_position_embeddings =
+      size_field(*found, "original_max_position_embeddings", where, 1);
+  yarn.beta_fast = get_or<double>(*found, "beta_fast", where, 32.0);
+  yarn.beta_slow = get_or<double>(*found, "beta_slow", where, 1.0);
+  yarn.mscale = get_or<double>(*found, "mscale", where, 1.0);
+  yarn.mscale_all_dim = get_or<double>(*found, "mscale_all_dim", where, 0.0);
+  if (!(yarn.factor >= 1.0)) throw Error(where, "rope_scaling factor must be at least 1");
+  return yarn;
+}
+
+double yarn_mscale(double factor, double mscale) {
+  return factor <= 1.0 ? 1.0 : 0.1 * mscale * std::log(factor) + 1.0;
+}
+
+}  // namespace
+
+RoutingConfig ModelConfig::routing() const {
+  RoutingConfig routing;
+  routing.score = scoring_func == "softmax" ? ScoreFunction::softmax : ScoreFunction::sigmoid;
+  routing.experts = n_routed_experts;
+  routing.experts_per_token = num_experts_per_tok;
+  // "greedy" ignores the groups that a config may still name.
+  const bool grouped = topk_method != "greedy";
+  routing.groups = grouped ? n_group : 1;
+  routing.groups_per_token = grouped ? topk_group : 1;
+  routing.group_score_top = has_routing_bias() ? 2 : 1;
+  routing.normalise = norm_topk_prob;
+  routing.scale = static_cast<float>(routed_scaling_factor);
+  return routing;
+}
+
+float ModelConfig::softmax_scale() const {
+  double scale = 1.0 / std::sqrt(static_cast<double>(qk_nope_head_dim + qk_rope_head_dim));
+  if (rope_scaling) {
+    const double m = yarn_mscale(rope_scaling->factor, rope_scaling->mscale_all_dim);
+    scale *= m * m;
+  }
+  return static_cast<float>(scale);
+}
+
+ModelConfig parse_config(std::string_view text, std::string_view where) {
+  const json object = parse_json(text, where, JsonLimits{.max_depth = 16, .max_bytes = 1 << 20});
+  ModelConfig config;
+  config.model_type = require<std::string>(object, "model_type", where);
+  const bool v3 = config.model_type == "deepseek_v3";
+  if (!v3 && config.model_type != "deepseek_v2") {
+    throw Error(where, fmt::format("architecture \"{}\" is not supported", config.model_type),
+                "deepseek_v3 and deepseek_v2 are");
+  }
+  config.vocab_size = size_field(object, "vocab_size", where, 1);
+  config.hidden_size = size_field(object, "hidden_size", where, 1);
+  config.intermediate_size = size_field(object, "intermediate_size", where, 1);
+  config.num_hidden_layers = size_field(object, "num_hidden_layers", where, 1, kMaxLayers);
+  config.num_attention_heads = size_field(object, "num_attention_heads", where, 1, 65536);
+  config.q_lora_rank = size_field_or(object, "q_lora_rank", where, 0, 0);
+  config.kv_lora_rank = size_field(object, "kv_lora_rank", where, 1);
+  config.qk_nope_head_dim = size_field(object, "qk_nope_head_dim", where, 1, 65536);
+  config.qk_rope_head_dim = size_field(object, "qk_rope_head_dim", where, 2, 65536);
+  config.v_head_dim = size_field(object, "v_head_dim", where, 1, 65536);
+  config.max_position_embeddings = size_field(object, "max_position_embeddings", where, 1);
+
+  config.n_routed_experts = size_field_or(object, "n_routed_experts", where, 0, 0, 65536);
+  if (config.n_routed_experts > 0) {
+    config.moe_intermediate_size = size_field(object, "moe_intermediate_size", where, 1);
+    config.num_experts_per_tok = size_field(object, "num_experts_per_tok", where, 1, 65536);
+    config.n_shared_experts = size_field_or(object, "n_shared_experts", where, 0, 0, 65536);
+    config.first_k_dense_replace =
+        size_field_or(object, "first_k_dense_replace", where, 0, 0, kMaxLayers);
+    config.moe_layer_freq = size_field_or(object, "moe_layer_freq", where, 1, 1, kMaxLayers);
+    config.n_group = size_field_or(object, "n_group", where, 1, 1, 65536);
+    config.topk_group = size_field_or(object, "topk_group", where, 1, 1, 65536);
+    config.scoring_func =
+        get_or<std::string>(object, "scoring_func", where, v3 ? "sigmoid" : "softmax");
+    config.topk_method =
+        get_or<std::string>(object, "topk_method", where, v3 ? "noaux_tc" : "greedy");
+    config.norm_topk_prob = get_or<bool>(object, "norm_topk_prob", where, v3);
+    config.routed_scaling_factor = get_or<double>(object, "routed_scaling_factor", where, 1.0);
+  }
+  config.rope_theta = get_or<double>(object, "rope_theta", where, 10000.0);
+  config.rope_scaling = parse_rope_scaling(object, where);
+  config.rms_norm_eps = get_or<double>(object, "rms_norm_eps", where, 1e-6);
+  config.tie_word_embeddings = get_or<bool>(object, "tie_word_embeddings", where, false);
+  config.num_nextn_predict_layers =
+      size_field_or(object, "num_nextn_predict_layers", where, 0, 0, 64);
+  config.initializer_range = get_or<double>(object, "initializer_range", where, 0.02);
+  config.bos_token_id = size_field_or(object, "bos_token_id", where, 0, 0);
+  config.eos_token_id = size_field_or(object, "eos_token_id", where, 1, 0);
+  config.torch_dtype = get_or<std::string>(object, "torch_dtype", where, "bfloat16");
+  check_config(config, where);
+  return config;
+}
+
+void check_config(const ModelConfig& config, std::string_view where) {
+  const auto need = [&](bool holds, std::string_view what) {
+    if (!holds) throw Error(where, what);
+  };
+  need(config.vocab_size > 0 && config.hidden_size > 0 && config.num_hidden_layers > 0,
+       "vocab_size, hidden_size and num_hidden_layers must be positive");
+  need(config.kv_lora_rank > 0 && config.num_attention_heads > 0,
+       "kv_lora_rank and num_attention_heads must be positive");
+  need(config.qk_rope_head_dim % 2 == 0, "qk_rope_head_dim must be even");
+  need(config.rope_theta > 0.0, "rope_theta must be positive");
+  need(config.rms_norm_eps >= 0.0, "rms_norm_eps must not be negative");
+  if (config.n_routed_experts == 0) return;
+  need(config.scoring_func == "sigmoid" || config.scoring_func == "softmax",
+       "scoring_func must be \"sigmoid\" or \"softmax\"");
+  need(config.topk_method == "noaux_tc" || config.topk_method == "greedy" ||
+           config.topk_method == "group_limited_greedy",
+       "topk_method must be \"noaux_tc\", \"greedy\" or \"group_limited_greedy\"");
+  const RoutingConfig routing = config.routing();
+  need(routing.experts % routing.groups == 0, "n_group must divide n_routed_experts");
+  need(routing.groups_per_token <= routing.groups, "topk_group must not exceed n_group");
+  need(routing.experts_per_token <= routing.experts / routing.groups * routing.groups_per_token,
+       "num_experts_per_tok must not exceed the experts in topk_group groups");
+  need(routing.group_score_top <= routing.experts / routing.groups,
+       "each routing group needs at least two experts");
+}
+
+std::string write_config(const ModelConfig& config) {
+  nlohmann::ordered_json object;
+  const bool v3 = config.model_type == "deepseek_v3";
+  object["architectures"] = {v3 ? "DeepseekV3ForCausalLM" : "DeepseekV2ForCausalLM"};
+  object["model_type"] = config.model_type;
+  object["vocab_size"] = config.vocab_size;
+  object["hidden_size"] = config.hidden_size;
+  object["intermediate_size"] = config.intermediate_size;
+  object["num_hidden_layers"] = config.num_hidden_layers;
+  object["num_attention_heads"] = config.num_attention_heads;
+  object["num_key_value_heads"] = config.num_attention_heads;
+  if (config.n_routed_experts > 0) {
+    object["moe_intermediate_size"] = config.moe_intermediate_size;
+    object["first_k_dense_replace"] = config.first_k_dense_replace;
+    object["moe_layer_freq"] = config.moe_layer_freq;
+    object["n_routed_experts"] = config.n_routed_experts;
+    object["n_shared_experts"] = config.n_shared_experts;
+    object["num_experts_per_tok"] = config.num_experts_per_tok;
+    object["n_group"] = config.n_group;
+    object["topk_group"] = config.topk_group;
+    object["scoring_func"] = config.scoring_func;
+    object["topk_method"] = config.topk_method;
+    object["norm_topk_prob"] = config.norm_topk_prob;
+    object["routed_scaling_factor"] = config.routed_scaling_factor;
+  }
+  if (config.q_lora_rank > 0) {
+    object["q_lora_rank"] = config.q_lora_rank;
+  } else {
+    object["q_lora_rank"] = nullptr;
+  }
+  object["kv_lora_rank"] = config.kv_lora_rank;
+  object["qk_nope_head_dim"] = config.qk_nope_head_dim;
+  object["qk_rope_head_dim"] = config.qk_rope_head_dim;
+  object["v_head_dim"] = config.v_head_dim;
+  object["rope_theta"] = config.rope_theta;
+  if (config.rope_scaling) {
+    const YarnScaling& yarn = *config.rope_scaling;
+    object["rope_scaling"] = {
+        {"type", "yarn"},
+        {"factor", yarn.factor},
+        {"original_max_position_embeddings", yarn.original_max_position_embeddings},
+        {"beta_fast", yarn.beta_fast},
+        {"beta_slow", yarn.beta_slow},
+        {"mscale", yarn.mscale},
+        {"mscale_all_dim", yarn.mscale_all_dim}};
+  } else {
+    object["rope_scaling"] = nullptr;
+  }
+  object["max_position_embeddings"] = config.max_position_embeddings;
+  object["rms_norm_eps"] = config.rms_norm_eps;
+  object["hidden_act"] = "silu";
+  object["attention_bias"] = false;
+  object["tie_word_embeddings"] = config.tie_word_embeddings;
+  object["num_nextn_predict_layers"] = config.num_nextn_predict_layers;
+  object["initializer_range"] = config.initializer_range;
+  object["bos_token_id"] = config.bos_token_id;
+  object["eos_token_id"] = config.eos_token_id;
+  object["torch_dtype"] = config.torch_dtype;
+  return object.dump(2) + "\n";
+}
+
+ParameterCount count_parameters(const ModelConfig& config) {
+  const std::int64_t hidden = config.hidden_size;
+  const std::int64_t heads = config.num_attention_heads;
+  const std::int64_t query = heads * (config.qk_nope_head_dim + config.qk_rope_head_dim);
+  const std::int64_t rank = config.q_lora_rank;
+  std::int64_t attention = rank > 0 ? rank * hidden + rank + query * rank : query * hidden;
+  attention += (config.kv_lora_rank + config.qk_rope_head_dim) * hidden + config.kv_lora_rank;
+  attention += heads * (config.qk_nope_head_dim + config.v_head_dim) * config.kv_lora_rank;
+  attention += hidden * heads * config.v_head_dim;
+  const std::int64_t norms = 2 * hidden;
+
+  const std::int64_t expert = 3 * hidden * config.moe_intermediate_size;
+  const std::int64_t gate =
+      config.n_routed_experts * (hidden + (config.has_routing_bias() ? 1 : 0));
+  const std::int64_t moe_common = gate + config.n_shared_experts * expert;
+
+  ParameterCount count;
+  for (std::int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
+    const bool moe = config.is_moe_layer(layer);
+    const std::int64_t dense = 3 * hidden * config.intermediate_size;
+    count.total +=
+        attention + norms + (moe ? moe_common + config.n_routed_experts * expert : dense);
+    count.active +=
+        attention + norms + (moe ? moe_common + config.num_experts_per_tok * expert : dense);
+  }
+  const std::int64_t table = config.vocab_size * hidden;
+  const std::int64_t outside = hidden + table * (config.tie_word_embeddings ? 1 : 2);
+  count.total += outside;
+  count.active += outside;
+  if (config.num_nextn_predict_layers > 0) {
+    const bool moe = config.n_routed_experts > 0;
+    const std::int64_t ffn =
+        moe ? moe_common + config.n_routed_experts * expert : 3 * hidden * config.intermediate_size;
+    count.multi_token_prediction = config.num_nextn_predict_layers *
+                                   (attention + norms + ffn + 3 * hidden + 2 * hidden * hidden);
+  }
+  return count;
+}
+
+}  // namespace r1

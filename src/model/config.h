@@ -1,0 +1,85 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ops/ops.h"
+
+namespace r1 {
+
+// YaRN context extension (Peng et al. 2023) as DeepSeek configures it.
+struct YarnScaling {
+  double factor = 1.0;
+  std::int64_t original_max_position_embeddings = 4096;
+  double beta_fast = 32.0, beta_slow = 1.0;
+  double mscale = 1.0, mscale_all_dim = 0.0;
+};
+
+// The shape of a DeepSeek-V2/V3 transformer, under the field names of Hugging Face's config.json.
+struct ModelConfig {
+  std::string model_type = "deepseek_v3";
+  std::int64_t vocab_size = 0;
+  std::int64_t hidden_size = 0;
+  std::int64_t intermediate_size = 0;      // of the dense feed-forward layers
+  std::int64_t moe_intermediate_size = 0;  // of one expert
+  std::int64_t num_hidden_layers = 0;
+  std::int64_t first_k_dense_replace = 0;  // leading layers with a dense feed-forward
+  std::int64_t moe_layer_freq = 1;
+  std::int64_t num_attention_heads = 0;
+
+  std::int64_t n_routed_experts = 0;  // 0: every layer is dense
+  std::int64_t n_shared_experts = 0;
+  std::int64_t num_experts_per_tok = 0;
+  std::int64_t n_group = 1, topk_group = 1;
+  std::string scoring_func = "sigmoid";
+  std::string topk_method = "noaux_tc";
+  bool norm_topk_prob = true;
+  double routed_scaling_factor = 1.0;
+
+  std::int64_t q_lora_rank = 0;  // 0: queries are not compressed (null in the file)
+  std::int64_t kv_lora_rank = 0;
+  std::int64_t qk_nope_head_dim = 0, qk_rope_head_dim = 0, v_head_dim = 0;
+
+  double rope_theta = 10000.0;
+  std::optional<YarnScaling> rope_scaling;
+  std::int64_t max_position_embeddings = 0;
+  double rms_norm_eps = 1e-6;
+  bool tie_word_embeddings = false;
+  std::int64_t num_nextn_predict_layers = 0;  // multi-token-prediction modules
+  double initializer_range = 0.02;
+  std::int64_t bos_token_id = 0, eos_token_id = 1;
+  std::string torch_dtype = "bfloat16";
+
+  bool is_moe_layer(std::int64_t layer) const {
+    return n_routed_experts > 0 && layer >= first_k_dense_replace && layer % moe_layer_freq == 0;
+  }
+  bool has_routing_bias() const { return topk_method == "noaux_tc"; }
+  RoutingConfig routing() const;
+  // 1 / sqrt(qk head dim), times YaRN's mscale squared.
+  float softmax_scale() const;
+  // Numbers cached per token and layer.
+  std::int64_t kv_row_size() const { return kv_lora_rank + qk_rope_head_dim; }
+  Precision precision() const {
+    return torch_dtype == "float32" ? Precision::f32 : Precision::bf16;
+  }
+};
+
+// Reads config.json; `where` stands for the file in errors. Throws Error for an architecture that
+// is not DeepSeek's, a missing or mistyped field, or sizes that no machine could hold.
+ModelConfig parse_config(std::string_view json, std::string_view where);
+// As Hugging Face would write it; parse_config gives the same config back.
+std::string write_config(const ModelConfig& config);
+// Throws Error when fields contradict one another (more experts per token than experts, ...).
+void check_config(const ModelConfig& config, std::string_view where);
+
+// Numbers in all weights, and those that one token passes through (embedding and head counted
+// once each). The multi-token-prediction modules count apart.
+struct ParameterCount {
+  std::int64_t total = 0, active = 0, multi_token_prediction = 0;
+};
+ParameterCount count_parameters(const ModelConfig& config);
+
+}  // namespace r1

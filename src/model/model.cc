@@ -1,0 +1,235 @@
+#include "model/model.h"
+
+#include "base/file.h"
+#include "base/rng.h"
+#include "formats/hf_directory.h"
+#include "model/rope.h"
+
+namespace r1 {
+namespace {
+
+// Positions times pairs that a table of angles may hold (two floats each).
+constexpr std::int64_t kMaxRopeEntries = std::int64_t{1} << 27;
+
+void load_weight(const HfDirectory& directory, Weight& weight) {
+  const TensorInfo& tensor = directory.tensor(weight.name);
+  std::vector<std::int64_t> shape;
+  for (int axis = 0; axis < weight.shape.rank(); ++axis) shape.push_back(weight.shape[axis]);
+  if (tensor.shape != shape) {
+    throw Error(directory.path().string(),
+                fmt::format("tensor \"{}\" is [{}], but config.json asks for [{}]", weight.name,
+                            fmt::join(tensor.shape, ", "), fmt::join(shape, ", ")),
+                "is this config of the same model?");
+  }
+  weight.value = load_f32(tensor);
+}
+
+}  // namespace
+
+Model::Model(const ModelConfig& config, Precision precision)
+    : config_(config), precision_(precision) {
+  check_config(config, "model config");
+  if (config.max_position_embeddings * config.qk_rope_head_dim / 2 > kMaxRopeEntries) {
+    throw Error("max_position_embeddings",
+                fmt::format("{} positions are too many", config.max_position_embeddings));
+  }
+  rope_ = make_rope_table(config, config.max_position_embeddings);
+  embedding_.weight =
+      make_weight("model.embed_tokens.weight", {config.vocab_size, config.hidden_size});
+  for (std::int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
+    layers_.emplace_back(config, layer, config.is_moe_layer(layer));
+  }
+  final_norm_ = make_norm("model.norm", config.hidden_size);
+  head_ = make_linear("lm_head", config.vocab_size, config.hidden_size);
+  for (std::int64_t depth = 0; depth < config.num_nextn_predict_layers; ++depth) {
+    predictors_.emplace_back(config, config.num_hidden_layers + depth);
+  }
+}
+
+std::vector<Model::Part> Model::parts() {
+  std::vector<Part> parts;
+  parts.push_back({[this](const WeightVisitor& visitor) { visitor(embedding_.weight); },
+                   [this](Backend& backend) {
+                     embedding_.refresh(backend, precision_);
+                     if (!config_.tie_word_embeddings) return;
+                     head_.weight.value = embedding_.weight.value.clone();
+                     head_.refresh(backend, precision_, training_);
+                   }});
+  for (DecoderLayer& layer : layers_) {
+    parts.push_back(
+        {[&layer](const WeightVisitor& visitor) { layer.visit(visitor); },
+         [&layer, this](Backend& backend) { layer.refresh(backend, precision_, training_); }});
+  }
+  parts.push_back({[this](const WeightVisitor& visitor) { visitor(final_norm_.weight); },
+                   [this](Backend& backend) { final_norm_.refresh(backend, precision_); }});
+  if (!config_.tie_word_embeddings) {
+    parts.push_back({[this](const WeightVisitor& visitor) { visitor(head_.weight); },
+                     [this](Backend& backend) { head_.refresh(backend, precision_, training_); }});
+  }
+  for (MultiTokenPrediction& predictor : predictors_) {
+    parts.push_back({[&predictor](const WeightVisitor& visitor) { predictor.visit(visitor); },
+                     [&predictor, this](Backend& backend) {
+                       predictor.refresh(backend, precision_, training_);
+                     }});
+  }
+  return parts;
+}
+
+void Model::visit_weights(const WeightVisitor& visitor) {
+  for (const Part& part : parts()) part.visit(visitor);
+}
+
+void Model::refresh(Backend& backend) {
+  for (const Part& part : parts()) part.refresh(backend);
+  ++version_;
+}
+
+void Model::allocate_gradients() {
+  visit_weights([](Weight& weight) {
+    if (weight.trainable) {
+      weight.gradient = AlignedBuffer<float>(static_cast<std::size_t>(weight.count()));
+    }
+  });
+  if (config_.tie_word_embeddings) {
+    head_.weight.gradient = AlignedBuffer<float>(static_cast<std::size_t>(head_.weight.count()));
+  }
+}
+
+void Model::collect_gradients() {
+  if (!config_.tie_word_embeddings) return;
+  AlignedBuffer<float>& sum = embedding_.weight.gradient;
+  AlignedBuffer<float>& part = head_.weight.gradient;
+  for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += part[i];
+  std::fill(part.begin(), part.end(), 0.0f);
+}
+
+void Model::clear_gradients() {
+  visit_weights(
+      [](Weight& weight) { std::fill(weight.gradient.begin(), weight.gradient.end(), 0.0f); });
+}
+
+std::unique_ptr<Model> Model::load(Backend& backend, const std::filesystem::path& path,
+                                   Precision precision, bool training) {
+  const HfDirectory directory = HfDirectory::open(path);
+  const ModelConfig config = parse_config(directory.config(), (path / "config.json").string());
+  auto model = std::make_unique<Model>(config, precision);
+  model->training_ = training;
+  for (const Part& part : model->parts()) {
+    part.visit([&](Weight& weight) { load_weight(directory, weight); });
+    part.refresh(backend);
+    if (training) continue;
+    part.visit([](Weight& weight) {
+      // The routing bias has no working copy: it is read as it is.
+      if (weight.trainable) weight.value = {};
+    });
+  }
+  model->version_ = 1;
+  if (training) model->allocate_gradients();
+  return model;
+}
+
+std::unique_ptr<Model> Model::load(Backend& backend, const std::filesystem::path& path,
+                                   bool training) {
+  const HfDirectory directory = HfDirectory::open(path);
+  const ModelConfig config = parse_config(directory.config(), (path / "config.json").string());
+  return load(backend, path, config.precision(), training);
+}
+
+std::unique_ptr<Model> Model::initialise(Backend& backend, const ModelConfig& config,
+                                         Precision precision, std::uint64_t seed) {
+  auto model = std::make_unique<Model>(config, precision);
+  std::uint32_t index = 0;
+  model->visit_weights([&](Weight& weight) {
+    weight.value = AlignedBuffer<float>(static_cast<std::size_t>(weight.count()));
+    Rng rng(seed, 0, index++);
+    if (!weight.trainable) return;
+    for (float& value : weight.value) {
+      value = weight.shape.rank() == 1
+                  ? 1.0f
+                  : rng.normal() * static_cast<float>(config.initializer_range);
+    }
+  });
+  model->refresh(backend);
+  model->allocate_gradients();
+  return model;
+}
+
+void Model::save(const std::filesystem::path& directory) const {
+  // Visiting hands out mutable weights; saving only reads them.
+  Model& self = const_cast<Model&>(*this);
+  ModelConfig config = config_;
+  config.torch_dtype = precision_ == Precision::f32 ? "float32" : "bfloat16";
+  write_file_atomically(directory / "config.json", write_config(config));
+
+  std::vector<TensorSpec> specs;
+  self.visit_weights([&](Weight& weight) {
+    std::vector<std::int64_t> shape;
+    for (int axis = 0; axis < weight.shape.rank(); ++axis) shape.push_back(weight.shape[axis]);
+    const bool exact = precision_ == Precision::f32 || !weight.trainable;
+    specs.push_back({weight.name, exact ? DType::f32 : DType::bf16, std::move(shape)});
+  });
+  SafetensorsWriter writer(directory / "model.safetensors", std::move(specs), {{"format", "pt"}});
+  self.visit_weights([&](Weight& weight) {
+    R1_CHECK(!weight.value.empty(), "{} was dropped", weight.name);
+    writer.append(weight.name, weight.value.span());
+  });
+  writer.commit();
+}
+
+std::vector<MixtureOfExperts*> Model::mixtures() {
+  std::vector<MixtureOfExperts*> mixtures;
+  for (DecoderLayer& layer : layers_) {
+    if (layer.mixture() != nullptr) mixtures.push_back(layer.mixture());
+  }
+  for (MultiTokenPrediction& predictor : predictors_) {
+    if (predictor.layer().mixture() != nullptr) mixtures.push_back(predictor.layer().mixture());
+  }
+  return mixtures;
+}
+
+Tensor Model::forward(const ForwardContext& ctx, const Batch& batch,
+                      const ForwardOptions& options) {
+  ForwardTrace* trace = options.trace;
+  const auto observe = [&](const Tensor& x) {
+    if (trace != nullptr && trace->want_hidden) trace->hidden.push_back(x);
+  };
+  Tensor x = embedding(ctx, embedding_, batch.ids);
+  observe(x);
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    DecoderLayer& layer = layers_[i];
+    const KvLayer cache =
+        batch.cache != nullptr ? batch.cache->layer(static_cast<std::int64_t>(i)) : KvLayer{};
+    if (options.recompute_layers && ctx.tape != nullptr) {
+      // Runs now and again in the backward; only the first run is traced.
+      x = recomputed(ctx, x,
+                     [this, &layer, &batch, options, cache](const ForwardContext& inner,
+                                                            const Tensor& input) mutable {
+                       const Tensor output =
+                           layer.forward(inner, input, batch, cache, rope_, options);
+                       options.trace = nullptr;
+                       return output;
+                     });
+    } else {
+      x = layer.forward(ctx, x, batch, cache, rope_, options);
+    }
+    observe(x);
+  }
+  x = rms_norm(ctx, x, final_norm_, static_cast<float>(config_.rms_norm_eps));
+  observe(x);
+  return x;
+}
+
+MultiTokenPrediction::States Model::predict_further(const ForwardContext& ctx, std::int64_t depth,
+                                                    const Tensor& previous,
+                                                    std::span<const std::int32_t> next_ids,
+                                                    const Batch& batch,
+                                                    const ForwardOptions& options) {
+  R1_CHECK(depth < prediction_modules(), "depth {} of {}", depth, prediction_modules());
+  const Tensor next = embedding(ctx, embedding_, next_ids);
+  const std::int64_t layer = config_.num_hidden_layers + depth;
+  const KvLayer cache = batch.cache != nullptr ? batch.cache->layer(layer) : KvLayer{};
+  return predictors_[static_cast<std::size_t>(depth)].forward(ctx, previous, next, batch, cache,
+                                                              rope_, options);
+}
+
+}  // namespace r1

@@ -1,0 +1,84 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+
+#include "model/layers.h"
+
+namespace r1 {
+
+// A DeepSeek-V2/V3 transformer: one store of weights and one forward pass, for training and
+// inference alike.
+class Model {
+ public:
+  // Extents and names only; values come from load() or initialise().
+  Model(const ModelConfig& config, Precision precision);
+
+  // Reads a Hugging Face directory (config.json, safetensors). With training, the fp32 masters stay
+  // and gradients are allocated; without, each layer's masters are dropped once packed.
+  // Throws Error naming the tensor that is missing or has other extents.
+  static std::unique_ptr<Model> load(Backend& backend, const std::filesystem::path& directory,
+                                     Precision precision, bool training);
+  // The precision that the directory's config.json asks for.
+  static std::unique_ptr<Model> load(Backend& backend, const std::filesystem::path& directory,
+                                     bool training);
+  // Normal(0, initializer_range) matrices, unit norms, zero routing bias; training.
+  static std::unique_ptr<Model> initialise(Backend& backend, const ModelConfig& config,
+                                           Precision precision, std::uint64_t seed);
+
+  // Writes config.json and model.safetensors into an existing directory; BF16 in bf16 precision
+  // (the working copies: what the forward reads, so a reloaded model gives the same bits).
+  void save(const std::filesystem::path& directory) const;
+
+  const ModelConfig& config() const { return config_; }
+  Precision precision() const { return precision_; }
+  bool training() const { return training_; }
+
+  // Final normed states [T, hidden] of the batch's rows.
+  Tensor forward(const ForwardContext& ctx, const Batch& batch, const ForwardOptions& options = {});
+  // States of prediction module `depth` (0: one token further than the model itself), normed for
+  // the head. `previous` is the model's forward() or the residual of the module before;
+  // next_ids [T]: each row's next token at that depth.
+  MultiTokenPrediction::States predict_further(const ForwardContext& ctx, std::int64_t depth,
+                                               const Tensor& previous,
+                                               std::span<const std::int32_t> next_ids,
+                                               const Batch& batch,
+                                               const ForwardOptions& options = {});
+  std::int64_t prediction_modules() const { return static_cast<std::int64_t>(predictors_.size()); }
+  // The output head, for logits() and token_log_probs().
+  LinearWeight& head() { return head_; }
+
+  // Every weight in checkpoint order; a tied head is visited as the embedding.
+  void visit_weights(const WeightVisitor& visitor);
+  // MoE layers in order, those of the prediction modules last.
+  std::vector<MixtureOfExperts*> mixtures();
+
+  // After a change of the masters: renews what forward passes read. Raises version().
+  void refresh(Backend& backend);
+  std::uint64_t version() const { return version_; }
+  // A tied head's gradient joins the embedding's; call after the backward, before reading any.
+  void collect_gradients();
+  void clear_gradients();
+
+ private:
+  // The weights that are loaded, packed and dropped together.
+  struct Part {
+    std::function<void(const WeightVisitor&)> visit;
+    std::function<void(Backend&)> refresh;
+  };
+  std::vector<Part> parts();
+  void allocate_gradients();
+
+  ModelConfig config_;
+  Precision precision_;
+  bool training_ = true;
+  std::uint64_t version_ = 0;
+  RopeTable rope_;
+  TableWeight embedding_;
+  std::vector<DecoderLayer> layers_;
+  TableWeight final_norm_;
+  LinearWeight head_;
+  std::vector<MultiTokenPrediction> predictors_;
+};
+
+}  // namespace r1
