@@ -9,9 +9,10 @@ namespace {
 std::string one_line(std::string_view where, std::string_view what, std::string_view advice) {
   std::string message = where.empty() ? std::string(what) : fmt::format("{}: {}", where, what);
   if (!advice.empty()) message += fmt::format("; {}", advice);
-  // The promise is one line, whatever an outside string contains.
+  // The promise is one line, whatever an outside string contains: line breaks, terminal escapes, or
+  // the zero byte that would end what().
   for (char& c : message) {
-    if (c == '\n' || c == '\r') c = ' ';
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = ' ';
   }
   return message;
 }
