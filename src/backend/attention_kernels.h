@@ -12,6 +12,9 @@ namespace r1 {
 inline constexpr std::int64_t kPageTokens = 64;
 inline constexpr std::int64_t kAttentionBlock = 16;
 
+// The longest key and value together that a kernel's scratch on the stack is made for.
+inline constexpr std::int64_t kMaxAttentionDims = 2048;
+
 // Where the keys and values of one sequence and one KV head lie. `T` is float or bf16.
 // pages[p] points at the row of position p * kPageTokens; rows are row_stride elements apart.
 // The key is [key_dim] at key_offset, the value [value_dim] at value_offset of a row; for MLA the
@@ -33,6 +36,9 @@ struct AttentionQueries {
   std::int64_t q_token_stride;
   float scale;
 };
+
+// R1_CHECKs the shapes of a call; every kernel below does so first.
+void check_attention(const AttentionQueries& queries, std::int64_t key_dim, std::int64_t value_dim);
 
 struct AttentionKernels {
   // Softmax attention with an online maximum per block (docs/numerics.md, "attention").
