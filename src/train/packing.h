@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "model/batch.h"
+
+namespace r1::train {
+
+using Sequence = std::vector<std::int32_t>;
+
+// Sequences one behind another in one forward pass. Each is a span of its own: no token sees
+// another sequence, positions begin at 0, and there is no padding.
+struct PackedBatch {
+  Batch batch;
+  // The ids one and two places further in the row's own sequence; kIgnoredLabel past its end.
+  std::vector<std::int32_t> labels(std::int64_t places) const;
+  // Labels in use at that distance.
+  std::int64_t label_count(std::int64_t places) const;
+};
+PackedBatch pack(std::span<const Sequence> sequences);
+
+// Cuts a run of sequences, in order, into groups of at most max_tokens (a longer sequence stands
+// alone). Element i is the index behind the last sequence of group i.
+std::vector<std::size_t> cut_by_tokens(std::span<const Sequence> sequences,
+                                       std::int64_t max_tokens);
+
+}  // namespace r1::train
