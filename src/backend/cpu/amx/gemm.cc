@@ -2,6 +2,6 @@
 
 namespace r1::cpu::amx {
 
-const GemmKernels& gemm_kernels() { return scalar::gemm_kernels(); }
+const GemmKernels& gemm_kernels() { return avx512::gemm_kernels(); }
 
 }  // namespace r1::cpu::amx

@@ -1,7 +1,13 @@
+#include "backend/cpu/generic/gemm.h"
+
+#include "backend/cpu/avx2/gemm_register.h"
 #include "backend/cpu/instruction_sets.h"
 
 namespace r1::cpu::avx2 {
 
-const GemmKernels& gemm_kernels() { return scalar::gemm_kernels(); }
+const GemmKernels& gemm_kernels() {
+  static constexpr GemmKernels kTable = generic::gemm_kernels_on<GemmRegister>();
+  return kTable;
+}
 
 }  // namespace r1::cpu::avx2
