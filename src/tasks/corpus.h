@@ -1,0 +1,65 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "tasks/task.h"
+
+namespace r1::tasks {
+
+// What is wrong with the form of a document, as on the web: most have both blocks, some not.
+enum class Form {
+  kWellFormed,
+  kAnswerWord,   // "Answer: 42"
+  kBare,         // "42"
+  kNoThinking,   // the answer block alone
+  kNoAnswerTag,  // a think block, then the answer without tags
+  kOpenThink,    // the think block never closed
+};
+std::string_view form_name(Form form);
+
+// The shares of the corpus. The defaults make a perfect imitator right about two times in five:
+// the base model has seen how to reason but seldom does it.
+struct CorpusMixture {
+  double drills = 0.10;     // of all documents; number facts without a prompt
+  double malformed = 0.12;  // of the others; guesses and short steps in another form
+  // Of the well-formed ones; they add up to 1.
+  double guess = 0.45;
+  double short_steps = 0.19;
+  double careful = 0.18;
+  double careful_check = 0.13;
+  double mixed = 0.05;
+};
+
+struct Document {
+  std::string prompt;      // empty for a drill
+  std::string completion;  // what the model is to write after the prompt
+  // Where it came from; absent for a drill.
+  std::optional<Problem> problem;
+  Style style = Style::kGuess;
+  Form form = Form::kWellFormed;
+};
+
+// The base model's training text: document number i of a seed, in any order, from the training
+// split alone.
+class Corpus {
+ public:
+  // render_prompt: puts a question into the prompt template.
+  using RenderPrompt = std::function<std::string(std::string_view question)>;
+
+  Corpus(std::uint64_t seed, CorpusMixture mixture, RenderPrompt render_prompt);
+
+  Document document(std::uint64_t index) const;
+
+ private:
+  Style draw_style(Rng& rng) const;
+
+  std::uint64_t seed_;
+  CorpusMixture mixture_;
+  RenderPrompt render_prompt_;
+};
+
+}  // namespace r1::tasks
