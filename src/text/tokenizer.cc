@@ -81,7 +81,7 @@ struct Tokenizer::State {
   }
 
   void check_id(std::int32_t id, std::string_view role, std::string_view where) const {
-    if (!has_id(spec, id)) {
+    if (!has_id(spec, id) || spec.vocab[static_cast<std::size_t>(id)].bytes.empty()) {
       throw Error(where, fmt::format("the {} token {} is not in the vocabulary", role, id));
     }
   }
