@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -29,7 +30,8 @@ Tensor slice_columns(const ForwardContext& ctx, const Tensor& x, std::int64_t fi
                      std::int64_t count);
 
 // --- matrix products
-// x [T, in] to [T, out]; in ctx.precision.
+// x [T, in] to [T, out]; in the precision that the weight was refreshed with. With a model's head
+// these are the logits that token_log_probs forms, bit for bit; row_log_prob.h reads them alike.
 Tensor linear(const ForwardContext& ctx, const Tensor& x, LinearWeight& weight);
 // The absorbed halves of MLA: queries [T, heads, key_dim] to [T, heads, latent] ...
 Tensor latent_queries(const ForwardContext& ctx, const Tensor& q, LatentUpWeight& weight);
@@ -49,14 +51,16 @@ Tensor rope(const ForwardContext& ctx, const Tensor& x, const RopeTable& table,
             std::span<const std::int32_t> positions);
 
 // --- attention over sequences
-// A run of consecutive rows of the batch that continue one sequence at position `start`.
+// A run of consecutive rows of the batch that continue one sequence at position `start`. The spans
+// of a batch follow one another and cover all its rows.
 struct SequenceSpan {
   std::int64_t first_row, rows, start;
   // Page numbers of the sequence in the cache, position 0 first; empty without a cache.
   std::span<const std::int32_t> pages;
 };
 // The keys and values of one layer: pages of kPageTokens rows of `row_size` numbers, f32 in f32
-// precision, else bf16. Null data: no cache, every span starts at 0 and sees only the batch.
+// precision, else bf16. Null data: no cache, every span starts at 0 and sees only the batch; so
+// it is with a tape.
 struct KvLayer {
   void* data = nullptr;
   std::int64_t row_size = 0;
@@ -95,7 +99,7 @@ struct Routing {
 Routing route(const ForwardContext& ctx, const Tensor& x, LinearWeight& gate, const float* bias,
               const RoutingConfig& config);
 // Sequence balance loss sum_i f_i P_i of each span, averaged over the spans, times alpha
-// (equations 17-20). Adds its gradient to the scores; returns a scalar [1].
+// (equations 17-20). Returns a scalar [1]; its gradient is seeded by the caller, like any loss's.
 Tensor sequence_balance_loss(const ForwardContext& ctx, const Routing& routing,
                              const RoutingConfig& config, std::span<const SequenceSpan> spans,
                              float alpha);
@@ -111,7 +115,7 @@ Tensor experts(const ForwardContext& ctx, const Tensor& x, const Routing& routin
 inline constexpr std::int32_t kIgnoredLabel = -100;
 // log p(target) of each row, in nats, of softmax(temperature_inverse * (x W^T)); x [T, hidden] are
 // final states. Logits exist for a few rows at a time only. Targets of kIgnoredLabel give 0 and no
-// gradient. entropy, if not null, gets each row's entropy [T] (no gradient).
+// gradient. entropy, if not null, gets each row's entropy [T], 0 where ignored (no gradient).
 Tensor token_log_probs(const ForwardContext& ctx, const Tensor& x, LinearWeight& head,
                        std::span<const std::int32_t> targets, float temperature_inverse,
                        float* entropy);
@@ -122,7 +126,9 @@ Tensor weighted_sum(const ForwardContext& ctx, const Tensor& x,
 
 // --- memory
 // Runs `layer` without recording it and recomputes it during the backward (the bits are the same),
-// so that only its input and output stay in memory.
+// so that only its input and output stay in memory. `layer` runs twice, first without a tape; the
+// second time ctx.tape is a tape of its own, on which further losses may be seeded. Tensors that
+// `layer` captures get no gradient.
 Tensor recomputed(const ForwardContext& ctx, const Tensor& x,
                   std::function<Tensor(const ForwardContext&, const Tensor&)> layer);
 

@@ -17,26 +17,40 @@ class Tape {
   static constexpr int kNoNode = -1;
   using Backward = std::function<void()>;
 
+  // Where a backward leaves its share of a gradient. Without `accumulate` nothing was added before:
+  // the memory is uninitialised and must be written whole. Null data: no gradient is wanted.
+  struct Slot {
+    float* data = nullptr;
+    bool accumulate = false;
+  };
+
   explicit Tape(Arena& arena) : arena_(arena) {}
 
-  // A new node for `tensor`; its gradient is allocated, zeroed, when first asked for.
+  // A new node for `tensor`; its gradient is allocated when first asked for.
   void watch(Tensor& tensor);
+  // A new node for `tensor` whose gradient goes to memory that another tape owns.
+  void watch(Tensor& tensor, Slot slot);
   // Appends the backward of one op. Records run in reverse order.
   void record(Backward backward) { records_.push_back(std::move(backward)); }
 
-  // The gradient [same extents] of a watched tensor; null if the tensor has no node.
+  // The gradient [same extents] of a watched tensor, zero at first; null if it has no node.
   float* gradient(const Tensor& tensor);
+  // The same without the zeros, for a backward that writes every element.
+  Slot claim(const Tensor& tensor);
   // Whether anything was ever added to it: a backward whose output has no gradient is skipped.
   bool has_gradient(const Tensor& tensor) const;
 
-  // Runs all records in reverse. Seeds are set by writing to gradient(...) before.
+  // Runs all records in reverse and forgets them. Seeds are set by writing to gradient(...) before.
   void backward();
 
  private:
   struct Node {
-    std::int64_t count;
-    float* gradient;
+    std::int64_t count = 0;
+    float* gradient = nullptr;
+    bool written = false;
   };
+  Node* node_of(const Tensor& tensor);
+
   Arena& arena_;
   std::vector<Node> nodes_;
   std::vector<Backward> records_;

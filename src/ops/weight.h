@@ -22,18 +22,28 @@ struct Weight {
   bool decay = true;              // whether weight decay applies
 
   std::int64_t count() const { return shape.count(); }
+  // Null where no gradient is wanted.
+  float* gradient_data() { return trainable ? gradient.data() : nullptr; }
 };
 
 // y = x W^T + bias.
 struct LinearWeight {
-  Weight weight;          // [out, in]
-  Weight bias;            // [out], or empty
-  PackedMatrix forward;   // W^T in panels
-  PackedMatrix backward;  // W in panels, only when training
+  Weight weight;                      // [out, in]
+  Weight bias;                        // [out], or without values
+  AlignedBuffer<float> bias_working;  // as a TableWeight's
+  PackedMatrix forward;               // W^T in panels
+  PackedMatrix backward;              // W in panels, only when training
 
   std::int64_t out_features() const { return weight.shape[0]; }
   std::int64_t in_features() const { return weight.shape[1]; }
+  bool has_bias() const { return !bias.value.empty(); }
+  // Packs the working copy. With a product in `precision`.
   void refresh(Backend& backend, Precision precision, bool training);
+  // With products in f32 of values rounded as `precision` asks: the router's gate.
+  void refresh_f32(Backend& backend, Precision precision, bool training);
+
+ private:
+  void refresh_bias(Backend& backend, Precision precision);
 };
 
 // The up-projection of MLA's latent, kv_b_proj [heads * (key_dim + value_dim), latent], seen per
@@ -54,6 +64,7 @@ struct TableWeight {
   Weight weight;
   AlignedBuffer<float> working;  // rounded to bf16 values in bf16 precision
 
+  const float* data() const { return working.data(); }
   const float* row(std::int64_t index) const { return working.data() + index * weight.shape[1]; }
   void refresh(Backend& backend, Precision precision);
 };
