@@ -90,7 +90,7 @@ void MixtureOfExperts::visit(const WeightVisitor& visitor) {
 }
 
 void MixtureOfExperts::refresh(Backend& backend, Precision precision, bool training) {
-  gate_.refresh_router(backend, precision, training);
+  gate_.refresh_f32(backend, precision, training);
   for (ExpertWeight& expert : experts_) refresh_expert(expert, backend, precision, training);
   if (shared_) shared_->refresh(backend, precision, training);
 }

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/rng.h"
+#include "formats/fp8_blocks.h"
 #include "formats/hf_directory.h"
 #include "model/rope.h"
 
@@ -21,7 +22,9 @@ void load_weight(const HfDirectory& directory, Weight& weight) {
                             fmt::join(tensor.shape, ", "), fmt::join(shape, ", ")),
                 "is this config of the same model?");
   }
-  weight.value = load_f32(tensor);
+  weight.value = tensor.dtype == DType::f8_e4m3
+                     ? load_fp8_blocks(tensor, directory.tensor(weight.name + "_scale_inv"))
+                     : load_f32(tensor);
 }
 
 }  // namespace
@@ -202,8 +205,8 @@ Tensor Model::forward(const ForwardContext& ctx, const Batch& batch,
     if (options.recompute_layers && ctx.tape != nullptr) {
       // Runs now and again in the backward; only the first run is traced.
       x = recomputed(ctx, x,
-                     [this, &layer, &batch, options, cache](const ForwardContext& inner,
-                                                            const Tensor& input) mutable {
+                     [this, &layer, &batch, options = options, cache](const ForwardContext& inner,
+                                                                      const Tensor& input) mutable {
                        const Tensor output =
                            layer.forward(inner, input, batch, cache, rope_, options);
                        options.trace = nullptr;
