@@ -84,9 +84,6 @@ struct F32x16 {
   }
 };
 
-inline float fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
-inline float sqrt(float a) { return __builtin_sqrtf(a); }
-
 inline F32x16 operator+(F32x16 a, F32x16 b) {
   return {_mm256_add_ps(a.low, b.low), _mm256_add_ps(a.high, b.high)};
 }
@@ -109,9 +106,6 @@ inline F32x16 fma(F32x16 a, F32x16 b, F32x16 c) {
 inline F32x16 sqrt(F32x16 a) { return {_mm256_sqrt_ps(a.low), _mm256_sqrt_ps(a.high)}; }
 inline F32x16 max(F32x16 a, F32x16 b) {
   return {_mm256_max_ps(a.low, b.low), _mm256_max_ps(a.high, b.high)};
-}
-inline F32x16 min(F32x16 a, F32x16 b) {
-  return {_mm256_min_ps(a.low, b.low), _mm256_min_ps(a.high, b.high)};
 }
 
 inline Mask16 less(F32x16 a, F32x16 b) {

@@ -68,10 +68,6 @@ inline float sqrt(float a) { return __builtin_sqrtf(a); }
 inline float max(float a, float b) {
   return _mm_cvtss_f32(_mm_max_ss(_mm_set_ss(a), _mm_set_ss(b)));
 }
-// a < b ? a : b.
-inline float min(float a, float b) {
-  return _mm_cvtss_f32(_mm_min_ss(_mm_set_ss(a), _mm_set_ss(b)));
-}
 
 inline F32x16 operator+(F32x16 a, F32x16 b) {
   for (int l = 0; l < kLanes; ++l) a.lane[l] = a.lane[l] + b.lane[l];
@@ -105,10 +101,6 @@ inline F32x16 sqrt(F32x16 a) {
 }
 inline F32x16 max(F32x16 a, F32x16 b) {
   for (int l = 0; l < kLanes; ++l) a.lane[l] = max(a.lane[l], b.lane[l]);
-  return a;
-}
-inline F32x16 min(F32x16 a, F32x16 b) {
-  for (int l = 0; l < kLanes; ++l) a.lane[l] = min(a.lane[l], b.lane[l]);
   return a;
 }
 
