@@ -149,16 +149,16 @@ PreTokenizer::PreTokenizer(PreTokenizerSpec spec, std::string_view where) : spec
     steps_.push_back(std::move(step));
   }
   if (spec_.gpt2_split) {
-    gpt2_.emplace();
-    gpt2_->regex.emplace(kGpt2Pattern, where);
+    Step step;
+    step.regex.emplace(kGpt2Pattern, where);
+    byte_level_.push_back(std::move(step));
   }
 }
 
 void PreTokenizer::for_each_piece(std::string_view text,
                                   const std::function<void(std::string_view)>& piece) const {
   Pass splits(steps_);
-  const std::vector<Step> last = gpt2_ ? std::vector<Step>{*gpt2_} : std::vector<Step>{};
-  Pass byte_level(last);
+  Pass byte_level(byte_level_);
   std::string spaced;
   for_each_utf8_run(text, [&](std::string_view run, bool valid) {
     if (!valid) return piece(run);
@@ -167,10 +167,6 @@ void PreTokenizer::for_each_piece(std::string_view text,
       if (spec_.add_prefix_space && !part.starts_with(' ')) {
         spaced.assign(1, ' ').append(part);
         part = spaced;
-      }
-      if (!gpt2_) {
-        piece(part);
-        continue;
       }
       for (const Span& inner : byte_level.run(part)) {
         piece(part.substr(inner.begin, inner.end - inner.begin));

@@ -65,7 +65,7 @@ class PreTokenizer {
 
   PreTokenizerSpec spec_;
   std::vector<Step> steps_;
-  std::optional<Step> gpt2_;
+  std::vector<Step> byte_level_;  // ByteLevel's own split, if wanted
 };
 
 }  // namespace r1::text
