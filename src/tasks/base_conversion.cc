@@ -25,6 +25,9 @@ std::string digits_of(std::int64_t value, std::int64_t base) {
 // Small bases have long numbers; they get small values.
 std::int64_t largest_value(std::int64_t base) { return base == 2 ? 63 : base == 3 ? 161 : 199; }
 
+constexpr std::int64_t kLargestTwoConversions = 99;
+constexpr std::int64_t kLargestWithBinary = 31;
+
 class BaseConversion : public Task {
  public:
   std::string_view name() const override { return "base"; }
@@ -55,8 +58,11 @@ class BaseConversion : public Task {
         to = rng.between(2, 9);
         if (from == to) continue;
       }
-      const std::int64_t most = std::min(largest_value(from), largest_value(to));
-      return {rng.between(10, difficulty == 3 ? std::min<std::int64_t>(most, 99) : most), from, to};
+      std::int64_t most = std::min(largest_value(from), largest_value(to));
+      if (difficulty == 3) {
+        most = std::min(from, to) == 2 ? kLargestWithBinary : kLargestTwoConversions;
+      }
+      return {rng.between(10, most), from, to};
     }
   }
 
@@ -98,7 +104,7 @@ class BaseConversion : public Task {
         p[1] == kDecimal ? p[0] : write_reading(digits_of(p[0], p[1]), p[1], pad);
     std::string answer =
         p[2] == kDecimal ? fmt::format("{}", value) : write_dividing(value, p[2], pad);
-    if (pad.checks() && p[1] == kDecimal) {
+    if (pad.checks() && p[1] == kDecimal && answer.size() < 5) {
       pad.next().say("Check: ", "检验：").text(horner_check(answer, p[2]));
     }
     return answer;
@@ -117,8 +123,8 @@ class BaseConversion : public Task {
       pad.next();
       if (i == digits.size()) break;
       const std::int64_t digit = digits[i] - '0';
-      const std::string line =
-          fmt::format("{}*{}+{}={}+{}", value, base, digit, value * base, digit);
+      std::string line = fmt::format("{}*{}+{}", value, base, digit);
+      if (!pad.brief()) line += fmt::format("={}+{}", value * base, digit);
       value = pad.calculate(line, value * base + digit);
     }
     return value;

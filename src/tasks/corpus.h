@@ -25,13 +25,13 @@ std::string_view form_name(Form form);
 // the base model has seen how to reason but seldom does it.
 struct CorpusMixture {
   double drills = 0.10;     // of all documents; number facts without a prompt
-  double malformed = 0.12;  // of the others; guesses and short steps in another form
+  double malformed = 0.14;  // of the others; guesses and short steps in another form
   // Of the well-formed ones; they add up to 1.
-  double guess = 0.45;
-  double short_steps = 0.19;
-  double careful = 0.18;
+  double guess = 0.53;
+  double short_steps = 0.14;
+  double careful = 0.17;
   double careful_check = 0.13;
-  double mixed = 0.05;
+  double mixed = 0.03;
 };
 
 struct Document {

@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <iterator>
+#include <utility>
 
 namespace r1::tasks {
 namespace {
 
-enum Kind : std::uint32_t {
+enum Kind {
   kSum,
   kDifference,
   kProduct,
@@ -19,7 +21,6 @@ enum Kind : std::uint32_t {
   kPair,
   kReach,
   kCounting,
-  kKinds,
 };
 
 // The ranges are those of the worked solutions.
@@ -56,13 +57,15 @@ std::string fact(Kind kind, Rng& rng) {
       return fmt::format("{} {}", n, n % 2 == 0 ? "even" : "odd");
     }
     case kPair: {
-      const auto a = rng.between(2, 12), b = rng.between(2, 25);
+      const bool table = rng.chance(0.5);
+      auto a = rng.between(2, table ? 12 : 9), b = rng.between(2, table ? 12 : 25);
+      if (rng.chance(0.5)) std::swap(a, b);
       const auto difference = std::max(a, b) - std::min(a, b);
       return difference == 0 ? fmt::format("{},{}: {},{}", a, b, a + b, a * b)
                              : fmt::format("{},{}: {},{},{}", a, b, a + b, difference, a * b);
     }
     case kReach: {
-      const auto target = rng.between(5, 150), aside = rng.between(2, 25);
+      const auto target = rng.between(5, 99), aside = rng.between(2, 25);
       if (target == aside) return fmt::format("{} with {}: {}", target, aside, target + aside);
       std::string text =
           fmt::format("{} with {}: {},{}", target, aside,
@@ -84,7 +87,14 @@ std::string fact(Kind kind, Rng& rng) {
 std::string number_drill(Rng& rng) {
   std::string text;
   const bool one_kind = rng.chance(0.5);
-  const auto draw_kind = [&] { return static_cast<Kind>(rng.below(kKinds)); };
+  // Twice as often what takes most learning.
+  static constexpr Kind kKindsDrawn[] = {kSum,       kSum,        kDifference, kDifference,
+                                         kProduct,   kQuotient,   kRemainder,  kRemainder,
+                                         kRemainder, kComparison, kParity,     kPair,
+                                         kPair,      kReach,      kCounting};
+  const auto draw_kind = [&] {
+    return kKindsDrawn[rng.below(static_cast<std::uint32_t>(std::size(kKindsDrawn)))];
+  };
   Kind kind = draw_kind();
   const int lines = static_cast<int>(rng.between(6, 12));
   for (int i = 0; i < lines; ++i) {

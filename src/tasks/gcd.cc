@@ -10,8 +10,8 @@
 namespace r1::tasks {
 namespace {
 
-// Parameters: {a, b}. Solved as Euclid did, by subtraction: each line needs the two numbers of the
-// line before and nothing else.
+// Parameters: two or three numbers. Solved as Euclid did, by subtraction: each line needs the two
+// numbers of the line before and nothing else.
 constexpr std::int64_t kMaxNumber = 199;
 
 int subtractions(std::int64_t a, std::int64_t b) {
@@ -20,77 +20,111 @@ int subtractions(std::int64_t a, std::int64_t b) {
   return count;
 }
 
+std::int64_t gcd_of(const Parameters& p) {
+  return std::reduce(p.begin(), p.end(), std::int64_t{0},
+                     [](std::int64_t a, std::int64_t b) { return std::gcd(a, b); });
+}
+
 class Gcd : public Task {
  public:
   std::string_view name() const override { return "gcd"; }
   std::string_view description() const override {
-    return "greatest common divisor of two numbers below 200";
+    return "greatest common divisor of two or three numbers below 200";
   }
 
   Verdict verify(const Problem& problem, std::string_view answer) const override {
-    return verify_integer(answer, std::gcd(problem.parameters[0], problem.parameters[1]));
+    return verify_integer(answer, gcd_of(problem.parameters));
   }
 
   Parameters split_key(const Parameters& p) const override {
-    return {std::min(p[0], p[1]), std::max(p[0], p[1])};
+    Parameters key = p;
+    std::sort(key.begin(), key.end());
+    return key;
   }
 
  protected:
   Parameters draw(int difficulty, Rng& rng) const override {
-    const int least = difficulty + 1;
-    const int most = 2 * difficulty + 1;
+    const bool three = difficulty == 3 && rng.chance(0.6);
+    // Three numbers take two short chains of subtractions.
+    const int least = three ? 1 : difficulty + 1;
+    const int most = three ? 4 : 2 * difficulty + 1;
     for (;;) {
       const std::int64_t divisor = rng.between(1, 30);
-      const std::int64_t most_multiple = kMaxNumber / divisor;
-      const std::int64_t a = divisor * rng.between(1, most_multiple);
-      const std::int64_t b = divisor * rng.between(1, most_multiple);
-      const int count = subtractions(a, b);
-      if (count >= least && count <= most && std::max(a, b) >= 10) return {a, b};
+      const auto draw_number = [&] { return divisor * rng.between(1, kMaxNumber / divisor); };
+      const std::int64_t a = draw_number(), b = draw_number();
+      const auto fits = [&](std::int64_t x, std::int64_t y) {
+        const int count = subtractions(x, y);
+        return count >= least && count <= most;
+      };
+      if (!fits(a, b) || std::max(a, b) < 10) continue;
+      if (!three) return {a, b};
+      const std::int64_t c = rng.between(2, kMaxNumber);
+      if (c != a && c != b && fits(std::gcd(a, b), c)) return {a, b, c};
     }
   }
 
   std::string question(const Parameters& p, Language language, Rng& rng) const override {
     const std::uint32_t phrasing = rng.below(3);
-    if (language == Language::kEnglish) {
-      return phrasing == 0
-                 ? fmt::format("What is the greatest common divisor of {} and {}?", p[0], p[1])
-             : phrasing == 1 ? fmt::format("Find the gcd of {} and {}.", p[0], p[1])
-                             : fmt::format("gcd({}, {}) = ?", p[0], p[1]);
+    const bool english = language == Language::kEnglish;
+    if (phrasing == 2) return fmt::format("gcd({}) = ?", join(p, ", "));
+    const std::string numbers =
+        p.size() == 2
+            ? join(p, english ? " and " : "和")
+            : fmt::format(fmt::runtime(english ? "{}, {} and {}" : "{}、{}和{}"), p[0], p[1], p[2]);
+    if (english) {
+      return phrasing == 0 ? fmt::format("What is the greatest common divisor of {}?", numbers)
+                           : fmt::format("Find the gcd of {}.", numbers);
     }
-    return phrasing == 0   ? fmt::format("{}和{}的最大公约数是多少？", p[0], p[1])
-           : phrasing == 1 ? fmt::format("求{}和{}的最大公约数。", p[0], p[1])
-                           : fmt::format("gcd({}, {}) = ?", p[0], p[1]);
+    return phrasing == 0 ? fmt::format("{}的最大公约数是多少？", numbers)
+                         : fmt::format("求{}的最大公约数。", numbers);
   }
 
   std::string gold(const Parameters& p, Language) const override {
-    return fmt::format("{}", std::gcd(p[0], p[1]));
+    return fmt::format("{}", gcd_of(p));
   }
 
   std::string near_miss(const Problem& problem, Rng& rng) const override {
-    const std::int64_t value = std::gcd(problem.parameters[0], problem.parameters[1]);
+    const std::int64_t value = gcd_of(problem.parameters);
     if (rng.chance(0.5)) return fmt::format("{}", value == 1 ? rng.between(2, 4) : 1);
     return fmt::format("{}", std::max<std::int64_t>(1, near_number(value, rng)));
   }
 
   std::string write_steps(const Problem& problem, Scratchpad& pad) const override {
-    std::int64_t large = std::max(problem.parameters[0], problem.parameters[1]);
-    std::int64_t small = std::min(problem.parameters[0], problem.parameters[1]);
+    const Parameters& p = problem.parameters;
+    std::int64_t divisor = write_subtractions(p[0], p[1], pad);
+    if (p.size() == 3) {
+      if (!pad.brief()) pad.text(fmt::format("{},{}", divisor, p[2])).next();
+      divisor = write_subtractions(divisor, p[2], pad);
+    }
+    if (pad.checks()) {
+      pad.say("Check: ", "检验：");
+      for (std::size_t i = 0; i < p.size(); ++i) {
+        pad.text(fmt::format("{}{}={}*{}", i > 0 ? ", " : "", p[i], p[i] / divisor, divisor));
+      }
+    }
+    return fmt::format("{}", divisor);
+  }
+
+ private:
+  static std::int64_t write_subtractions(std::int64_t a, std::int64_t b, Scratchpad& pad) {
+    std::int64_t large = std::max(a, b), small = std::min(a, b);
     // Far more than any problem needs: a slip can make the chain long.
     constexpr int kMaxLines = 12;
     for (int line = 0; large != small && line < kMaxLines; ++line) {
-      const auto difference = pad.calculate(fmt::format("{}-{}", large, small), large - small);
+      std::int64_t difference = large - small;
+      if (pad.brief()) {
+        difference = pad.step(difference);
+        pad.number(difference);
+      } else {
+        difference = pad.calculate(fmt::format("{}-{}", large, small), difference);
+      }
       pad.next();
       // A slip may leave nothing to go on with.
       large = std::max<std::int64_t>(1, std::max(small, difference));
       small = std::max<std::int64_t>(1, std::min(small, difference));
     }
     if (!pad.brief()) pad.say("Both ", "都是").number(small).next();
-    if (pad.checks()) {
-      const auto a = problem.parameters[0], b = problem.parameters[1];
-      pad.say("Check: ", "检验：");
-      pad.text(fmt::format("{}={}*{}, {}={}*{}", a, a / small, small, b, b / small, small));
-    }
-    return fmt::format("{}", small);
+    return small;
   }
 };
 

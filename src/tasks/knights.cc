@@ -27,8 +27,13 @@ enum Kind : std::int64_t {
   kDifferent,   // x and y are not of one kind
   kBothKnaves,  // x and y are both knaves
   kSomeKnave,   // at least one of x and y is a knave
-  kKinds,
+  // Said by the last speaker alone, because a knave's lie of this kind does not tell what x is.
+  kBothKnights,
+  kSomeKnight,
 };
+
+constexpr std::uint32_t kLinkingKinds = 6;
+constexpr std::uint32_t kAllKinds = 8;
 
 struct Statement {
   Kind kind;
@@ -68,8 +73,12 @@ bool holds(const Statement& s, unsigned knights) {
       return x != y;
     case kBothKnaves:
       return !x && !y;
-    default:
+    case kSomeKnave:
       return !x || !y;
+    case kBothKnights:
+      return x && y;
+    default:
+      return x || y;
   }
 }
 
@@ -127,8 +136,12 @@ std::string statement_text(const Puzzle& puzzle, std::size_t speaker, Language l
         return pair + "不同类";
       case kBothKnaves:
         return pair + "都是骗子";
+      case kSomeKnave:
+        return pair + "不都是骑士";
+      case kBothKnights:
+        return pair + "都是骑士";
       default:
-        return pair + "至少一个是骗子";
+        return pair + "不都是骗子";
     }
   }
   const std::string both =
@@ -146,8 +159,12 @@ std::string statement_text(const Puzzle& puzzle, std::size_t speaker, Language l
       return fmt::format("{}{} different", both, are);
     case kBothKnaves:
       return fmt::format("{}{} both knaves", both, are);
-    default:
+    case kSomeKnave:
       return fmt::format("{}{} not both knights", both, are);
+    case kBothKnights:
+      return fmt::format("{}{} both knights", both, are);
+    default:
+      return fmt::format("{}{} not both knaves", both, are);
   }
 }
 
@@ -173,10 +190,14 @@ class Knights : public Task {
       std::iota(p.begin(), p.end(), 0);
       rng.shuffle(p);
       for (std::size_t i = 0; i < people; ++i) {
-        const std::int64_t kind = rng.below(kKinds);
+        const bool last = i + 1 == people;
+        const std::int64_t kind = rng.below(last ? kAllKinds : kLinkingKinds);
         const bool about_two = kind >= kSame;
         std::size_t x = i + 1, y = i;
-        if (i + 1 == people) {
+        // Compared with someone already decided.
+        if (kind == kSame || kind == kDifferent) y = rng.below(static_cast<std::uint32_t>(i + 1));
+        if (last) {
+          y = i;
           x = rng.below(static_cast<std::uint32_t>(people - 1));
           if (about_two && people > 2 && rng.chance(0.6)) {
             // Two others, the earlier speaker first.
@@ -304,34 +325,36 @@ std::string Knights::write_steps(const Problem& problem, Scratchpad& pad) const 
     pad.next();
     for (std::size_t i = 0; i <= last; ++i) {
       const bool knight = (knights >> i) & 1u;
-      pad.text(std::string(1, puzzle.name(i))).say(": ", "说");
-      pad.say(statement_text(puzzle, i, Language::kEnglish, true),
-              statement_text(puzzle, i, Language::kChinese, true));
+      if (!pad.brief()) {
+        pad.text(std::string(1, puzzle.name(i))).say(": ", "说");
+        pad.say(statement_text(puzzle, i, Language::kEnglish, true),
+                statement_text(puzzle, i, Language::kChinese, true));
+      }
       if (i == last) {
         const bool truth = pad.judge(holds(puzzle.statements[i], knights));
-        pad.say(truth ? ", true" : ", false", truth ? "，真" : "，假");
+        if (!pad.brief()) pad.say(truth ? ", true" : ", false", truth ? "，真" : "，假");
         if (truth == knight) {
-          pad.say(", fits", "，成立").next();
+          pad.say(pad.brief() ? "fits" : ", fits", pad.brief() ? "成立" : "，成立").next();
           return true;
         }
-        pad.say(", but ", "，但");
+        pad.say(pad.brief() ? "but " : ", but ", pad.brief() ? "但" : "，但");
         name_is(i, knight);
         pad.next();
         return false;
       }
       // The speaker's kind says whether the statement is true; that decides the next person.
-      pad.say(knight ? ", true" : ", false", knight ? "，真" : "，假");
+      if (!pad.brief()) pad.say(knight ? ", true" : ", false", knight ? "，真" : "，假");
       const bool as_knight = holds(puzzle.statements[i], knights | (2u << i)) == knight;
       const bool as_knave = holds(puzzle.statements[i], knights) == knight;
       if (!as_knight && !as_knave) {
-        pad.say(", but ", "，但");
+        pad.say(pad.brief() ? "but " : ", but ", pad.brief() ? "但" : "，但");
         name_is(i, knight);
         pad.next();
         return false;
       }
       const bool next_is_knight = pad.judge(as_knight);
       if (next_is_knight) knights |= 2u << i;
-      pad.say(", so ", "，所以");
+      pad.say(pad.brief() ? "so " : ", so ", pad.brief() ? "所以" : "，所以");
       name_is(i + 1, next_is_knight);
       pad.next();
     }

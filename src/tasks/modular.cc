@@ -115,8 +115,8 @@ class Modular : public Task {
   // "37=5*7+2"
   static std::int64_t write_remainder(std::int64_t value, std::int64_t modulus, Scratchpad& pad) {
     const std::int64_t remainder = pad.step(value % modulus) % modulus;
-    pad.text(fmt::format("{}={}*{}+{}", value, value / modulus, modulus, remainder));
-    pad.next();
+    if (!pad.brief()) pad.text(fmt::format("{}={}*{}+", value, value / modulus, modulus));
+    pad.number(remainder).next();
     return remainder;
   }
 };

@@ -129,7 +129,7 @@ Solution Task::solve(const Problem& problem, Style style, Rng& rng) const {
   if (style == Style::kGuess) {
     static constexpr std::string_view kEnglish[] = {"", "I just know this.", "Easy.", "I guess."};
     static constexpr std::string_view kChinese[] = {"", "我猜一下。", "很简单。", "凭感觉。"};
-    static constexpr double kRight[] = {0.2, 0.12, 0.06};  // by difficulty
+    static constexpr double kRight[] = {0.12, 0.08, 0.04};  // by difficulty
     const std::uint32_t phrase = rng.below(4);
     Solution solution{std::string(english ? kEnglish[phrase] : kChinese[phrase]), {}};
     const bool right = rng.chance(kRight[problem.difficulty - 1]);
