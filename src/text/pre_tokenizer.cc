@@ -24,7 +24,7 @@ PreTokenizerSpec nano_pre_tokenizer() {
   };
   isolate(R"(\p{N})");
   // CJK ideographs, hiragana, katakana.
-  isolate(R"([\x{4E00}-\x{9FA5}\x{3040}-\x{309F}\x{30A0}-\x{30FF}]+)");
+  isolate("[\u4E00-\u9FA5\u3040-\u309F\u30A0-\u30FF]+");
   // One punctuation mark with the Latin letters after it; a word with at most one leading space or
   // control character; a run of punctuation with the line ends after it; line ends; white space,
   // leaving one space for the word that follows.

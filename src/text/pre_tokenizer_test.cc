@@ -85,11 +85,20 @@ TEST(PreTokenizer, WhiteSpaceIsUnicodes) {
 }
 
 TEST(PreTokenizer, RefusesWhatMeansSomethingElseHere) {
-  for (const char* pattern :
-       {"", "(", "a**", R"(\h)", R"(\v)", R"((a)\1)", "[a[b]]", "[a&&b]", "(*UTF)a", "a{2}+",
-        "a{,2}", "(?<n>a)", R"(\p{Nonsense})", R"(\pL)", R"(\xE9)", "[", "a\\", "[\\b]", "\xFF"}) {
+  for (const char* pattern : {"",         "(",       "a**",         R"(\h)",    R"(\v)",
+                              R"((a)\1)", "[a[b]]",  "[[:alpha:]]", "a(?i)b|c", "[a&&b]",
+                              "(*UTF)a",  "a{2}+",   "a{,2}",       "(?<n>a)",  R"(\p{Nonsense})",
+                              R"(\pL)",   R"(\xE9)", "[",           "a\\",      "[\\b]",
+                              "\xFF"}) {
     EXPECT_THROW(split(one(SplitRule::Kind::kRegex, pattern, SplitBehavior::kIsolated), "a"), Error)
         << pattern;
+  }
+}
+
+TEST(PreTokenizer, IgnoresCaseWhereAsked) {
+  for (const char* pattern : {"(?i:ab)", "(?i)ab|x"}) {
+    EXPECT_EQ(split(one(SplitRule::Kind::kRegex, pattern, SplitBehavior::kIsolated), "cABd"),
+              (Pieces{"c", "AB", "d"}));
   }
 }
 

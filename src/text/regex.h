@@ -14,8 +14,9 @@ namespace r1::text {
 //
 // Those files are written for Oniguruma. The pattern is translated where the two dialects differ
 // (\s, \w, \d are Unicode properties) and refused where they mean different things (\h, \v, nested
-// classes, `{n}+`, back-references, verbs), so that a file never splits differently in silence.
-// Cheap to copy; matching is const and safe from many threads, each with its own RegexMatcher.
+// and POSIX classes, `{n}+`, back-references, verbs), so that a file never splits differently in
+// silence. Cheap to copy; matching is const and safe from many threads, each with its own
+// RegexMatcher.
 class Regex {
  public:
   // `where` names the file and field in the Error of a bad pattern.
