@@ -21,6 +21,7 @@ struct Attention {
   static constexpr std::int64_t kLanes = 16;
   static constexpr std::int64_t kChunkRows = Tiles::kChunkRows;
   static constexpr std::int64_t kSpan = kPageTokens;
+  static constexpr std::int64_t kDots = (kSpan + Tiles::kDotPadding) * kChunkRows;
   static_assert(kPageTokens % kAttentionBlock == 0 && kAttentionBlock == kLanes);
 
   // Scratch on the stack, in floats: the chunk's rows transposed, and a span of widened keys.
@@ -151,35 +152,41 @@ struct Attention {
     alignas(64) float sum[kChunkRows];
   };
 
-  // One block of keys for one group of rows: dots become weights exp(score - maximum).
-  // `keys` of the block exist for the group; lane r sees the first seen[r] of them.
-  static void softmax_block(float scale, std::int64_t keys, bool all_seen, const float* seen,
-                            float* dots, float* maximum, float* sum, float* correction) {
+  // One block of keys for one group of rows: dots become weights exp(score - maximum). If not
+  // kWhole, lane r sees the first seen[r] keys of the block, of which only the first `keys` exist.
+  template <bool kWhole>
+  static void softmax_block(float scale, std::int64_t keys, const float* seen, float* dots,
+                            float* maximum, float* sum, float* correction) {
+    constexpr int kKeys = kAttentionBlock;
     const F32x16 factor = F32x16::broadcast(scale);
     const F32x16 old_maximum = F32x16::load(maximum);
-    const F32x16 seen_keys = F32x16::load(seen);
-    F32x16 top = old_maximum;
-    F32x16 scores[kAttentionBlock];
-    for (std::int64_t j = 0; j < keys; ++j) {
+    const F32x16 seen_keys = kWhole ? F32x16::zero() : F32x16::load(seen);
+    const auto visible = [&](int j) {
+      return less(F32x16::broadcast(static_cast<float>(j)), seen_keys);
+    };
+    F32x16 scores[kKeys], top = old_maximum;
+#pragma GCC unroll 16
+    for (int j = 0; j < kKeys; ++j) {
+      if (!kWhole && j >= keys) break;
       scores[j] = factor * F32x16::load(dots + j * kChunkRows);
       const F32x16 higher = max(scores[j], top);
-      top = all_seen
-                ? higher
-                : select(less(F32x16::broadcast(static_cast<float>(j)), seen_keys), higher, top);
+      top = kWhole ? higher : select(visible(j), higher, top);
     }
     const F32x16 rescale = exp(old_maximum - top);
-    for (std::int64_t j = 0; j < keys; ++j) {
-      F32x16 weight = exp(scores[j] - top);
-      if (!all_seen) {
-        weight = select(less(F32x16::broadcast(static_cast<float>(j)), seen_keys), weight,
-                        F32x16::zero());
+#pragma GCC unroll 16
+    for (int j = 0; j < kKeys; ++j) {
+      if (!kWhole && j >= keys) {
+        scores[j] = F32x16::zero();
+        continue;
       }
-      weight.store(dots + j * kChunkRows);
-      scores[j] = weight;
+      const F32x16 weight = exp(scores[j] - top);
+      scores[j] = kWhole ? weight : select(visible(j), weight, F32x16::zero());
+      scores[j].store(dots + j * kChunkRows);
     }
-    for (std::int64_t j = keys; j < kAttentionBlock; ++j) scores[j] = F32x16::zero();
-    for (std::int64_t half = kAttentionBlock / 2; half > 0; half /= 2) {
-      for (std::int64_t j = 0; j < half; ++j) scores[j] = scores[j] + scores[j + half];
+#pragma GCC unroll 4
+    for (int half = kKeys / 2; half > 0; half /= 2) {
+#pragma GCC unroll 8
+      for (int j = 0; j < half; ++j) scores[j] = scores[j] + scores[j + half];
     }
     (F32x16::load(sum) * rescale + scores[0]).store(sum);
     top.store(maximum);
@@ -191,18 +198,20 @@ struct Attention {
     for (std::int64_t g = 0; g < chunk.groups; ++g) {
       const std::int64_t group_keys = chunk.keys_of_group(g, first, keys);
       const std::int64_t* visible = chunk.visible + g * kLanes;
+      float* maximum = state.maximum + g * kLanes;
+      float* sum = state.sum + g * kLanes;
       for (std::int64_t begin = 0; begin < group_keys; begin += kAttentionBlock) {
-        const std::int64_t left = group_keys - begin;
-        const std::int64_t block = left < kAttentionBlock ? left : kAttentionBlock;
+        float* block = dots + begin * kChunkRows + g * kLanes;
+        float* correction = corrections + begin / kAttentionBlock * kChunkRows + g * kLanes;
+        if (visible[0] - first - begin >= kAttentionBlock) {
+          softmax_block<true>(scale, kAttentionBlock, nullptr, block, maximum, sum, correction);
+          continue;
+        }
         alignas(64) float seen[kLanes];
         for (std::int64_t r = 0; r < kLanes; ++r) {
-          const std::int64_t count = visible[r] - first - begin;
-          seen[r] = static_cast<float>(count < 0 ? 0 : count < kLanes ? count : kLanes);
+          seen[r] = static_cast<float>(visible[r] - first - begin);
         }
-        softmax_block(scale, block, visible[0] - first - begin >= block, seen,
-                      dots + begin * kChunkRows + g * kLanes, state.maximum + g * kLanes,
-                      state.sum + g * kLanes,
-                      corrections + begin / kAttentionBlock * kChunkRows + g * kLanes);
+        softmax_block<false>(scale, group_keys - begin, seen, block, maximum, sum, correction);
       }
     }
   }
@@ -235,7 +244,7 @@ struct Attention {
     check_attention(queries, kv.key_dim, kv.value_dim);
     alignas(64) float columns[kRowScratch];
     alignas(64) float key_scratch[kKeyScratch];
-    alignas(64) float dots[kSpan * kChunkRows];
+    alignas(64) float dots[kDots];
     alignas(64) float corrections[kSpan / kAttentionBlock * kChunkRows];
     SoftmaxState state;
     const float* query_rows[kChunkRows];
@@ -370,8 +379,8 @@ struct Attention {
     check_attention(queries, kv.key_dim, kv.value_dim);
     alignas(64) float columns[kRowScratch];
     alignas(64) float key_scratch[kKeyScratch];
-    alignas(64) float dots[kSpan * kChunkRows];
-    alignas(64) float value_dots[kSpan * kChunkRows];
+    alignas(64) float dots[kDots];
+    alignas(64) float value_dots[kDots];
     alignas(64) float chunk_lse[kChunkRows];
     alignas(64) float deltas[kChunkRows];
     const float* query_rows[kChunkRows];

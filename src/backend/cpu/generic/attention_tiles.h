@@ -28,11 +28,14 @@ struct AttentionTiles {
     }
   }
 
-  // --- dot products: dots[j][row] = sum over d, ascending, of columns[d][row] * keys[j][d]
+  // --- dot products: dots[j][row] = sum over d, ascending, of columns[d][row] * keys[j][d].
+  //     Tiles may write rows of dots beyond the last key, fewer than kDotPadding.
+  static constexpr std::int64_t kDotPadding = Set::kDotKeys;
 
+  // The first key_count keys, at least one; beyond them the last one is repeated.
   template <int kKeys, int kGroups>
-  static void dot_tile(std::int64_t dim, const float* columns, const float* keys,
-                       std::int64_t key_stride, float* dots) {
+  static void dot_tile(std::int64_t dim, const float* columns, std::int64_t key_count,
+                       const float* keys, std::int64_t key_stride, float* dots) {
     F32x16 sums[kKeys][kGroups];
 #pragma GCC unroll 16
     for (int j = 0; j < kKeys; ++j) {
@@ -41,7 +44,9 @@ struct AttentionTiles {
     }
     const float* key_rows[kKeys];
 #pragma GCC unroll 16
-    for (int j = 0; j < kKeys; ++j) key_rows[j] = keys + j * key_stride;
+    for (int j = 0; j < kKeys; ++j) {
+      key_rows[j] = keys + (j < key_count ? j : key_count - 1) * key_stride;
+    }
     for (std::int64_t d = 0; d < dim; ++d) {
       F32x16 x[kGroups];
 #pragma GCC unroll 4
@@ -63,13 +68,16 @@ struct AttentionTiles {
   template <int kGroups>
   static void dot_groups(std::int64_t key_count, std::int64_t dim, const float* columns,
                          const float* keys, std::int64_t key_stride, float* dots) {
-    std::int64_t j = 0;
-    for (; j + Set::kDotKeys <= key_count; j += Set::kDotKeys) {
-      dot_tile<Set::kDotKeys, kGroups>(dim, columns, keys + j * key_stride, key_stride,
-                                       dots + j * kChunkRows);
-    }
-    for (; j < key_count; ++j) {
-      dot_tile<1, kGroups>(dim, columns, keys + j * key_stride, key_stride, dots + j * kChunkRows);
+    constexpr int kKeys = Set::kDotKeys, kHalf = (kKeys + 1) / 2;
+    for (std::int64_t j = 0; j < key_count; j += kKeys) {
+      const std::int64_t left = key_count - j;
+      if (left > kHalf) {
+        dot_tile<kKeys, kGroups>(dim, columns, left, keys + j * key_stride, key_stride,
+                                 dots + j * kChunkRows);
+      } else {
+        dot_tile<kHalf, kGroups>(dim, columns, left, keys + j * key_stride, key_stride,
+                                 dots + j * kChunkRows);
+      }
     }
   }
 
@@ -85,24 +93,29 @@ struct AttentionTiles {
     float* const* out;  // [rows]
   };
 
-  // Keys [first, last) for rows [row, row + kRows), columns from `column`: kVecs vectors, or the
-  // first `lanes` of one.
+  // Rows [row, row + kRows), columns from `column`: kVecs vectors, or the first `lanes` of one.
+  // Row r takes keys [0, key_counts[r]); counts rise with r. Keys that only some rows take are left
+  // out of the others, not weighted with 0, since 0 * NaN is NaN.
   template <int kRows, int kVecs, bool kPartial>
-  static void sum_tile(const SumOperands& s, std::int64_t row, std::int64_t first,
-                       std::int64_t last, std::int64_t column, std::int64_t lanes) {
+  static void sum_tile(const SumOperands& s, const std::int64_t* key_counts, std::int64_t row,
+                       std::int64_t column, std::int64_t lanes) {
     static_assert(!kPartial || kVecs == 1);
+    const auto load = [lanes](const float* from) {
+      return kPartial ? F32x16::load_first(from, lanes) : F32x16::load(from);
+    };
     F32x16 sums[kRows][kVecs];
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
-      for (int v = 0; v < kVecs; ++v) {
-        const float* from = s.out[row + r] + column + v * kLanes;
-        sums[r][v] = kPartial ? F32x16::load_first(from, lanes) : F32x16::load(from);
-      }
+      for (int v = 0; v < kVecs; ++v) sums[r][v] = load(s.out[row + r] + column + v * kLanes);
     }
-    for (std::int64_t block = first; block < last;) {
-      if (s.corrections != nullptr && block % kAttentionBlock == 0) {
-        const float* correction = s.corrections + block / kAttentionBlock * kChunkRows + row;
+    const float* weight = s.weights + row;
+    const float* value = s.values + column;
+    const std::int64_t common = key_counts[row], last = key_counts[row + kRows - 1];
+    std::int64_t j = 0;
+    while (j < common) {
+      if (s.corrections != nullptr) {
+        const float* correction = s.corrections + j / kAttentionBlock * kChunkRows + row;
 #pragma GCC unroll 16
         for (int r = 0; r < kRows; ++r) {
           const F32x16 factor = F32x16::broadcast(correction[r]);
@@ -110,22 +123,33 @@ struct AttentionTiles {
           for (int v = 0; v < kVecs; ++v) sums[r][v] = sums[r][v] * factor;
         }
       }
-      const std::int64_t next = (block / kAttentionBlock + 1) * kAttentionBlock;
-      const std::int64_t end = next < last ? next : last;
-      const float* weight = s.weights + block * kChunkRows + row;
-      const float* value = s.values + block * s.value_stride + column;
-      for (; block < end; ++block, weight += kChunkRows, value += s.value_stride) {
+      const std::int64_t block_end = j + kAttentionBlock < common ? j + kAttentionBlock : common;
+      for (; j < block_end; ++j, weight += kChunkRows, value += s.value_stride) {
         F32x16 x[kVecs];
 #pragma GCC unroll 4
-        for (int v = 0; v < kVecs; ++v) {
-          const float* from = value + v * kLanes;
-          x[v] = kPartial ? F32x16::load_first(from, lanes) : F32x16::load(from);
-        }
+        for (int v = 0; v < kVecs; ++v) x[v] = load(value + v * kLanes);
 #pragma GCC unroll 16
         for (int r = 0; r < kRows; ++r) {
           const F32x16 w = F32x16::broadcast(weight[r]);
 #pragma GCC unroll 4
           for (int v = 0; v < kVecs; ++v) sums[r][v] = fma(w, x[v], sums[r][v]);
+        }
+      }
+    }
+    for (; j < last; ++j, weight += kChunkRows, value += s.value_stride) {
+      const bool corrects = s.corrections != nullptr && j % kAttentionBlock == 0;
+#pragma GCC unroll 16
+      for (int r = 0; r < kRows; ++r) {
+        if (j >= key_counts[row + r]) continue;
+        if (corrects) {
+          const float correction = s.corrections[j / kAttentionBlock * kChunkRows + row + r];
+#pragma GCC unroll 4
+          for (int v = 0; v < kVecs; ++v) sums[r][v] = sums[r][v] * F32x16::broadcast(correction);
+        }
+        const F32x16 w = F32x16::broadcast(weight[r]);
+#pragma GCC unroll 4
+        for (int v = 0; v < kVecs; ++v) {
+          sums[r][v] = fma(w, load(value + v * kLanes), sums[r][v]);
         }
       }
     }
@@ -143,21 +167,13 @@ struct AttentionTiles {
     }
   }
 
-  // Row r takes keys [0, key_counts[r]); counts rise with r. A tile runs over the keys that all its
-  // rows take, the rest is added row by row: a weight of 0 is no substitute for leaving a key out,
-  // since 0 * NaN is NaN.
+  // Tiles of kRows as long as they fit; returns the first row left.
   template <int kRows, int kVecs, bool kPartial>
   static std::int64_t sum_rows(const SumOperands& s, const std::int64_t* key_counts,
                                std::int64_t row, std::int64_t rows, std::int64_t column,
                                std::int64_t lanes) {
     for (; row + kRows <= rows; row += kRows) {
-      const std::int64_t common = key_counts[row];
-      sum_tile<kRows, kVecs, kPartial>(s, row, 0, common, column, lanes);
-      for (std::int64_t r = row + 1; r < row + kRows; ++r) {
-        if (key_counts[r] > common) {
-          sum_tile<1, kVecs, kPartial>(s, r, common, key_counts[r], column, lanes);
-        }
-      }
+      sum_tile<kRows, kVecs, kPartial>(s, key_counts, row, column, lanes);
     }
     return row;
   }
