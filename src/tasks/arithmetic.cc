@@ -106,6 +106,18 @@ class Arithmetic : public Task {
     return verify_integer(answer, *expected);
   }
 
+  // What is left to compute after each step.
+  std::vector<Parameters> contained_problems(const Parameters& p) const override {
+    std::vector<Parameters> contained;
+    Expression rest = p;
+    while (rest.size() > 1) {
+      const std::size_t at = next_operator(rest);
+      replace_operation(rest, at, apply(rest[at - 1], rest[at], rest[at + 1]));
+      if (rest.size() > 3) contained.push_back(rest);
+    }
+    return contained;
+  }
+
  protected:
   Parameters draw(int difficulty, Rng& rng) const override {
     const auto& forms = kForms[static_cast<std::size_t>(difficulty - 1)];

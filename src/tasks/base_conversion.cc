@@ -45,6 +45,12 @@ class BaseConversion : public Task {
     return verdict(digits == expected, fmt::format("'{}' is not {}", digits, expected));
   }
 
+  // Between two bases the way leads through the decimal number.
+  std::vector<Parameters> contained_problems(const Parameters& p) const override {
+    if (p[1] == kDecimal || p[2] == kDecimal) return {};
+    return {{p[0], p[1], kDecimal}, {p[0], kDecimal, p[2]}};
+  }
+
  protected:
   Parameters draw(int difficulty, Rng& rng) const override {
     for (;;) {

@@ -13,6 +13,7 @@ namespace {
 // Parameters: two or three numbers. Solved as Euclid did, by subtraction: each line needs the two
 // numbers of the line before and nothing else.
 constexpr std::int64_t kMaxNumber = 199;
+constexpr int kFewestSubtractions = 3;  // of a problem of two numbers
 
 int subtractions(std::int64_t a, std::int64_t b) {
   int count = 0;
@@ -42,12 +43,25 @@ class Gcd : public Task {
     return key;
   }
 
+  // Euclid's algorithm goes from pair to pair of the same divisor.
+  std::vector<Parameters> contained_problems(const Parameters& p) const override {
+    std::vector<Parameters> contained;
+    const auto add_chain = [&](std::int64_t a, std::int64_t b) {
+      for (; subtractions(a, b) >= kFewestSubtractions; (a > b ? a : b) -= std::min(a, b)) {
+        contained.push_back({a, b});
+      }
+    };
+    add_chain(p[0], p[1]);
+    if (p.size() == 3) add_chain(std::gcd(p[0], p[1]), p[2]);
+    return contained;
+  }
+
  protected:
   Parameters draw(int difficulty, Rng& rng) const override {
     const bool three = difficulty == 3 && rng.chance(0.6);
     // Three numbers take two short chains of subtractions.
-    const int least = three ? 1 : difficulty + 1;
-    const int most = three ? 4 : 2 * difficulty + 1;
+    const int least = three ? 1 : kFewestSubtractions + (difficulty - 1) / 2;
+    const int most = three ? 4 : difficulty + 4;
     for (;;) {
       const std::int64_t divisor = rng.between(1, 30);
       const auto draw_number = [&] { return divisor * rng.between(1, kMaxNumber / divisor); };

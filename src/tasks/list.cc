@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include "tasks/answer_text.h"
 #include "tasks/families.h"
@@ -56,6 +57,13 @@ Numbers answer_of(const Parameters& p) {
   }
 }
 
+// The number that sorting or reversing takes next.
+Numbers::iterator next_pick(std::int64_t operation, Numbers& left) {
+  if (operation == kSortUp) return std::min_element(left.begin(), left.end());
+  if (operation == kSortDown) return std::max_element(left.begin(), left.end());
+  return left.end() - 1;
+}
+
 class List : public Task {
  public:
   std::string_view name() const override { return "list"; }
@@ -72,6 +80,20 @@ class List : public Task {
     if (!numbers) return wrong("not a list of whole numbers");
     return verdict(*numbers == expected,
                    fmt::format("{} is not {}", join(*numbers, ","), join(expected, ",")));
+  }
+
+  // Picking one number after another solves the same for what is left.
+  std::vector<Parameters> contained_problems(const Parameters& p) const override {
+    if (p[0] > kReverse) return {};
+    std::vector<Parameters> contained;
+    Numbers left = numbers_of(p);
+    while (left.size() > 2) {
+      left.erase(next_pick(p[0], left));
+      Parameters inner = {p[0]};
+      inner.insert(inner.end(), left.begin(), left.end());
+      contained.push_back(std::move(inner));
+    }
+    return contained;
   }
 
  protected:
@@ -158,9 +180,7 @@ class List : public Task {
   static std::string write_picking(std::int64_t operation, Numbers left, Scratchpad& pad) {
     Numbers picked;
     while (!left.empty()) {
-      auto pick = left.end() - 1;
-      if (operation == kSortUp) pick = std::min_element(left.begin(), left.end());
-      if (operation == kSortDown) pick = std::max_element(left.begin(), left.end());
+      auto pick = next_pick(operation, left);
       // A slip picks a neighbour.
       if (!pad.judge(true) && left.size() > 1) pick += pick == left.begin() ? 1 : -1;
       picked.push_back(*pick);

@@ -89,9 +89,15 @@ std::string_view language_name(Language language) {
   return language == Language::kEnglish ? "en" : "zh";
 }
 
-Split Task::split_of(const Parameters& parameters) const {
-  return hash_of(name(), split_key(parameters)) % kHeldOutModulus == 0 ? Split::kHeldOut
-                                                                       : Split::kTrain;
+bool Task::is_held_out(const Parameters& parameters) const {
+  return hash_of(name(), split_key(parameters)) % kHeldOutModulus == 0;
+}
+
+bool Task::may_train(const Parameters& parameters) const {
+  const auto contained = contained_problems(parameters);
+  return !is_held_out(parameters) &&
+         std::none_of(contained.begin(), contained.end(),
+                      [&](const Parameters& inner) { return is_held_out(inner); });
 }
 
 Problem Task::generate(Split split, std::uint64_t seed, std::uint64_t index,
@@ -117,7 +123,8 @@ Problem Task::generate(Split split, std::uint64_t seed, std::uint64_t index,
   do {
     problem.parameters = draw(problem.difficulty, rng);
     R1_CHECK(++draws < kMaxDraws, "no problem of {} for its split", name());
-  } while (split_of(problem.parameters) != split);
+  } while (split == Split::kTrain ? !may_train(problem.parameters)
+                                  : !is_held_out(problem.parameters));
   problem.question = question(problem.parameters, problem.language, rng);
   problem.gold = gold(problem.parameters, problem.language);
   problem.id = hash_of(name(), problem.parameters);

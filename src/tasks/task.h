@@ -87,7 +87,11 @@ class Task {
 
   // What must not be shared between the splits: parameters up to obvious symmetries.
   virtual Parameters split_key(const Parameters& parameters) const { return parameters; }
-  Split split_of(const Parameters& parameters) const;
+  // Other problems of the family that the worked solution solves on its way.
+  virtual std::vector<Parameters> contained_problems(const Parameters&) const { return {}; }
+  bool is_held_out(const Parameters& parameters) const;
+  // Neither held out itself nor giving away a held-out problem on its way.
+  bool may_train(const Parameters& parameters) const;
 
  protected:
   virtual Parameters draw(int difficulty, Rng& rng) const = 0;

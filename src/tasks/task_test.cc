@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <set>
+#include <string>
 
 #include "base/error.h"
 #include "tasks/grade.h"
@@ -61,15 +62,56 @@ TEST(Tasks, SplitsAreDisjointAndHeldOutIsLargeEnough) {
     std::set<std::uint64_t> held_out_ids;
     for (std::uint64_t i = 0; i < 20000; ++i) {
       const Problem h = task->generate(Split::kHeldOut, 1, i);
-      ASSERT_EQ(task->split_of(h.parameters), Split::kHeldOut);
+      ASSERT_TRUE(task->is_held_out(h.parameters));
       held_out.insert(task->split_key(h.parameters));
       held_out_ids.insert(h.id);
-      train.insert(task->split_key(task->generate(Split::kTrain, 2, i).parameters));
+      const Problem t = task->generate(Split::kTrain, 2, i);
+      train.insert(task->split_key(t.parameters));
+      for (const auto& inner : task->contained_problems(t.parameters)) {
+        train.insert(task->split_key(inner));
+      }
     }
     for (const Parameters& key : held_out) ASSERT_FALSE(train.contains(key)) << task->name();
     fmt::print("{:<11} {} distinct held-out problems, {} up to symmetry\n", task->name(),
                held_out_ids.size(), held_out.size());
     EXPECT_GE(held_out.size(), 500u) << task->name();
+  }
+}
+
+// All pieces of a text that look like expressions with at least two operators.
+std::set<std::string> expressions_in(std::string_view text) {
+  std::set<std::string> found;
+  std::string piece;
+  for (const char c : std::string(text) + ";") {
+    if (c == ' ') continue;
+    if (std::string_view("0123456789+-*()").find(c) != std::string_view::npos) {
+      piece += c;
+      continue;
+    }
+    const auto operators = std::count_if(piece.begin(), piece.end(),
+                                         [](char d) { return d == '+' || d == '-' || d == '*'; });
+    if (operators >= 2) found.insert(piece);
+    piece.clear();
+  }
+  return found;
+}
+
+TEST(Tasks, NoHeldOutExpressionStandsInATrainingText) {
+  const Task& task = find_task("arithmetic");
+  std::set<std::string> held_out;
+  for (std::uint64_t i = 0; i < 20000; ++i) {
+    held_out.merge(expressions_in(task.generate(Split::kHeldOut, 1, i).question));
+  }
+  EXPECT_GT(held_out.size(), 10000u);
+  for (std::uint64_t i = 0; i < 20000; ++i) {
+    const Problem problem = task.generate(Split::kTrain, 1, i);
+    Rng rng(2, 0, static_cast<std::uint32_t>(i));
+    const Solution solution = task.solve(problem, Style::kCareful, rng);
+    for (const auto& text : {problem.question, solution.thinking}) {
+      for (const auto& expression : expressions_in(text)) {
+        ASSERT_FALSE(held_out.contains(expression)) << problem.question << solution.thinking;
+      }
+    }
   }
 }
 
