@@ -41,31 +41,41 @@ struct Attention {
     return fit < kChunkRows ? fit : kChunkRows;
   }
 
-  // Pointers to the rows [first, first + count) of a [tokens, heads, dim] array, padded to a
-  // multiple of 16 by repeating the last, and how many keys each row sees.
+  // The rows [first, first + count) of a call and how many keys each sees. Arrays over them are
+  // padded to whole groups of 16 by repeating the last row.
   struct RowChunk {
-    std::int64_t first, count, groups;
+    std::int64_t heads, token, head;  // of the first row
+    std::int64_t count, groups;
     std::int64_t visible[kChunkRows];
 
-    RowChunk(const AttentionQueries& queries, std::int64_t first_row, std::int64_t most) {
-      const std::int64_t left = queries.tokens * queries.heads - first_row;
-      first = first_row;
+    RowChunk(const AttentionQueries& queries, std::int64_t first, std::int64_t most)
+        : heads(queries.heads), token(first / heads), head(first % heads) {
+      const std::int64_t left = queries.tokens * heads - first;
       count = left < most ? left : most;
       groups = (count + kLanes - 1) / kLanes;
-      for (std::int64_t r = 0; r < count; ++r) {
-        visible[r] = queries.start + (first + r) / queries.heads + 1;
-      }
-      for (std::int64_t r = count; r < groups * kLanes; ++r) visible[r] = visible[count - 1];
+      each([&](std::int64_t r, std::int64_t t, std::int64_t) {
+        visible[r] = queries.start + t + 1;
+      });
     }
 
-    template <typename T>
-    void rows(T* base, std::int64_t heads, std::int64_t token_stride, std::int64_t dim,
-              T** out) const {
-      for (std::int64_t r = 0; r < count; ++r) {
-        const std::int64_t row = first + r;
-        out[r] = base + row / heads * token_stride + row % heads * dim;
+    // body(row, token, head), padding included. Counted along, since a division costs more than
+    // everything else that is done per row.
+    template <typename Body>
+    void each(const Body& body) const {
+      std::int64_t t = token, h = head;
+      for (std::int64_t r = 0; r < groups * kLanes; ++r) {
+        body(r, t, h);
+        if (r + 1 >= count) continue;
+        if (++h == heads) h = 0, ++t;
       }
-      for (std::int64_t r = count; r < groups * kLanes; ++r) out[r] = out[count - 1];
+    }
+
+    // Where the rows of a [tokens, heads, dim] array lie.
+    template <typename T>
+    void rows(T* base, std::int64_t token_stride, std::int64_t dim, T** out) const {
+      each([&](std::int64_t r, std::int64_t t, std::int64_t h) {
+        out[r] = base + t * token_stride + h * dim;
+      });
     }
 
     std::int64_t last_visible() const { return visible[count - 1]; }
@@ -216,12 +226,6 @@ struct Attention {
     }
   }
 
-  static void fill_row(float* row, std::int64_t dim, float value) {
-    const F32x16 v = F32x16::broadcast(value);
-    std::int64_t c = 0;
-    for (; c + kLanes <= dim; c += kLanes) v.store(row + c);
-    if (c < dim) v.store_first(row + c, dim - c);
-  }
   static void scale_row(float* row, std::int64_t dim, float factor) {
     const F32x16 f = F32x16::broadcast(factor);
     std::int64_t c = 0;
@@ -256,12 +260,13 @@ struct Attention {
     const std::int64_t span = span_keys(kv);
     for (std::int64_t first_row = 0; first_row < rows; first_row += chunk_size) {
       const RowChunk chunk(queries, first_row, chunk_size);
-      chunk.rows(queries.q, queries.heads, queries.q_token_stride, kv.key_dim, query_rows);
-      chunk.rows(out, queries.heads, out_token_stride, kv.value_dim, out_rows);
+      chunk.rows(queries.q, queries.q_token_stride, kv.key_dim, query_rows);
+      chunk.rows(out, out_token_stride, kv.value_dim, out_rows);
       transpose_chunk(query_rows, chunk.groups, kv.key_dim, columns);
-      for (std::int64_t r = 0; r < chunk.count; ++r) fill_row(out_rows[r], kv.value_dim, 0.0f);
-      fill_row(state.maximum, chunk.groups * kLanes, kLowest);
-      fill_row(state.sum, chunk.groups * kLanes, 0.0f);
+      for (std::int64_t g = 0; g < chunk.groups; ++g) {
+        F32x16::broadcast(kLowest).store(state.maximum + g * kLanes);
+        F32x16::zero().store(state.sum + g * kLanes);
+      }
 
       const std::int64_t last = chunk.last_visible();
       for (std::int64_t first = 0; first < last; first += span) {
@@ -270,17 +275,16 @@ struct Attention {
         dot_chunk(chunk, first, keys, kv.key_dim, columns, s.keys, s.key_stride, dots);
         softmax_span(chunk, first, keys, queries.scale, dots, state, corrections);
         count_keys(chunk, first, keys, key_counts);
-        Tiles::weighted_sums({dots, corrections, s.values, s.value_stride, out_rows}, key_counts,
-                             chunk.count, kv.value_dim);
+        Tiles::weighted_sums({dots, corrections, s.values, s.value_stride, out_rows, first == 0},
+                             key_counts, chunk.count, kv.value_dim);
       }
-      finish(queries, chunk, state, kv.value_dim, out_rows, lse, lse_token_stride);
+      finish(chunk, state, kv.value_dim, out_rows, lse, lse_token_stride);
     }
   }
 
   // Divides by the sums and tells the logarithms.
-  static void finish(const AttentionQueries& queries, const RowChunk& chunk,
-                     const SoftmaxState& state, std::int64_t value_dim, float* const* out_rows,
-                     float* lse, std::int64_t lse_token_stride) {
+  static void finish(const RowChunk& chunk, const SoftmaxState& state, std::int64_t value_dim,
+                     float* const* out_rows, float* lse, std::int64_t lse_token_stride) {
     alignas(64) float inverse[kChunkRows];
     alignas(64) float log_sum[kChunkRows];
     for (std::int64_t r = 0; r < chunk.count; r += kLanes) {
@@ -288,12 +292,11 @@ struct Attention {
       (F32x16::broadcast(1.0f) / sum).store(inverse + r);
       (F32x16::load(state.maximum + r) + log(sum)).store(log_sum + r);
     }
-    for (std::int64_t r = 0; r < chunk.count; ++r) {
-      scale_row(out_rows[r], value_dim, inverse[r]);
-      if (lse != nullptr) {
-        const std::int64_t row = chunk.first + r;
-        lse[row / queries.heads * lse_token_stride + row % queries.heads] = log_sum[r];
-      }
+    for (std::int64_t r = 0; r < chunk.count; ++r) scale_row(out_rows[r], value_dim, inverse[r]);
+    if (lse != nullptr) {
+      chunk.each([&](std::int64_t r, std::int64_t t, std::int64_t h) {
+        lse[t * lse_token_stride + h] = log_sum[r < chunk.count ? r : chunk.count - 1];
+      });
     }
   }
 
@@ -340,7 +343,7 @@ struct Attention {
                                 float* dkv) {
     std::int64_t first_rows[kSpan];  // the first row of the chunk that sees the key
     for (std::int64_t j = 0; j < keys; ++j) {
-      const std::int64_t row = (first + j - queries.start) * queries.heads - chunk.first;
+      const std::int64_t row = (first + j - queries.start - chunk.token) * chunk.heads - chunk.head;
       first_rows[j] = row < 0 ? 0 : row;
     }
     const std::int64_t key_end = kv.key_offset + kv.key_dim;
@@ -389,24 +392,22 @@ struct Attention {
     float* dq_rows[kChunkRows];
     std::int64_t key_counts[kChunkRows];
 
-    const std::int64_t heads = queries.heads;
-    const std::int64_t rows = queries.tokens * heads;
+    const std::int64_t rows = queries.tokens * queries.heads;
     const std::int64_t chunk_size = chunk_rows(kv.key_dim + kv.value_dim);
     const std::int64_t span = span_keys(kv);
     for (std::int64_t first_row = 0; first_row < rows; first_row += chunk_size) {
       const RowChunk chunk(queries, first_row, chunk_size);
-      chunk.rows(queries.q, heads, queries.q_token_stride, kv.key_dim, query_rows);
-      chunk.rows(dq, heads, queries.q_token_stride, kv.key_dim, dq_rows);
-      chunk.rows(out, heads, out_token_stride, kv.value_dim, out_rows);
-      chunk.rows(dout, heads, out_token_stride, kv.value_dim, dout_rows);
+      chunk.rows(queries.q, queries.q_token_stride, kv.key_dim, query_rows);
+      chunk.rows(dq, queries.q_token_stride, kv.key_dim, dq_rows);
+      chunk.rows(out, out_token_stride, kv.value_dim, out_rows);
+      chunk.rows(dout, out_token_stride, kv.value_dim, dout_rows);
       float* dout_columns = columns + chunk.groups * kLanes * kv.key_dim;
       transpose_chunk(query_rows, chunk.groups, kv.key_dim, columns);
       transpose_chunk(dout_rows, chunk.groups, kv.value_dim, dout_columns);
-      for (std::int64_t r = 0; r < chunk.groups * kLanes; ++r) {
-        const std::int64_t row = chunk.first + (r < chunk.count ? r : chunk.count - 1);
-        chunk_lse[r] = lse[row / heads * lse_token_stride + row % heads];
+      chunk.each([&](std::int64_t r, std::int64_t t, std::int64_t h) {
+        chunk_lse[r] = lse[t * lse_token_stride + h];
         deltas[r] = dot_row(dout_rows[r], out_rows[r], kv.value_dim);
-      }
+      });
 
       const std::int64_t last = chunk.last_visible();
       for (std::int64_t first = 0; first < last; first += span) {
@@ -417,8 +418,8 @@ struct Attention {
                   value_dots);
         gradient_span(chunk, first, keys, queries.scale, chunk_lse, deltas, dots, value_dots);
         count_keys(chunk, first, keys, key_counts);
-        Tiles::weighted_sums({value_dots, nullptr, s.keys, s.key_stride, dq_rows}, key_counts,
-                             chunk.count, kv.key_dim);
+        Tiles::weighted_sums({value_dots, nullptr, s.keys, s.key_stride, dq_rows, false},
+                             key_counts, chunk.count, kv.key_dim);
         add_key_gradients(queries, chunk, kv, first, keys, value_dots, dots, query_rows, dout_rows,
                           dkv);
       }

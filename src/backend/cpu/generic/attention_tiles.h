@@ -91,6 +91,7 @@ struct AttentionTiles {
     const float* values;
     std::int64_t value_stride;
     float* const* out;  // [rows]
+    bool from_zero;     // start from zero instead of out
   };
 
   // Rows [row, row + kRows), columns from `column`: kVecs vectors, or the first `lanes` of one.
@@ -107,7 +108,9 @@ struct AttentionTiles {
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
-      for (int v = 0; v < kVecs; ++v) sums[r][v] = load(s.out[row + r] + column + v * kLanes);
+      for (int v = 0; v < kVecs; ++v) {
+        sums[r][v] = s.from_zero ? F32x16::zero() : load(s.out[row + r] + column + v * kLanes);
+      }
     }
     const float* weight = s.weights + row;
     const float* value = s.values + column;
@@ -191,7 +194,7 @@ struct AttentionTiles {
     sum_rows<1, kVecs, kPartial>(s, key_counts, row, rows, column, lanes);
   }
 
-  // Rows whose count is 0 stay as they are.
+  // Rows whose count is 0, all of them before the others, stay as they are.
   static void weighted_sums(SumOperands s, const std::int64_t* key_counts, std::int64_t rows,
                             std::int64_t dim) {
     while (rows > 0 && key_counts[0] == 0) {
