@@ -101,7 +101,11 @@ std::vector<Panel> report_panels(std::span<const LoggedRun> runs) {
           runs, [&](const LoggedRun& run) { return run.find(line.metric) != nullptr; });
     };
     const bool alone = std::ranges::count_if(chart.lines, logged) == 1;
+    // With several runs a chart takes two metrics; others get one of their own below.
+    std::size_t room = runs.size() > 1 ? 2 : chart.lines.size();
     for (const Line& line : chart.lines) {
+      if (!logged(line) || room == 0) continue;
+      --room;
       add_lines(panel, runs, line, alone);
       drawn.insert(line.metric);
     }

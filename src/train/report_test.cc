@@ -29,6 +29,9 @@ class Report : public ::testing::Test {
       std::vector<Metric> metrics = {{"loss", 0.5},
                                      {"entropy", 0.25f},
                                      {"rewards/accuracy/mean", accuracy},
+                                     {"reward", 1.0},
+                                     {"reward_std", 0.5},
+                                     {"rewards/format/mean", 0.5},
                                      {"completions/mean_length", 100.0},
                                      {"num_tokens", 1000 * step},
                                      {"router/<load>", 1.5}};
@@ -80,14 +83,16 @@ TEST_F(Report, ReadsWhatTheWriterWrote) {
 TEST_F(Report, ThePapersFiguresComeFirstAndNothingIsLost) {
   const std::vector<LoggedRun> runs = {read_run(make_run("zero", 0.75))};
   const auto panels = report_panels(runs);
-  ASSERT_THAT(panels, SizeIs(5));
+  ASSERT_THAT(panels, SizeIs(6));
   EXPECT_EQ(panels[0].title, "Accuracy");
   ASSERT_THAT(panels[0].series, SizeIs(2));
   EXPECT_EQ(panels[0].series[0].label, "held-out");
   EXPECT_NE(panels[0].series[0].color, panels[0].series[1].color);
   EXPECT_EQ(panels[1].title, "Response length (tokens)");
   EXPECT_EQ(panels[2].title, "Entropy (nats per token)");
-  EXPECT_EQ(panels[4].title, "router/<load>");
+  EXPECT_EQ(panels[3].title, "Reward");
+  EXPECT_THAT(panels[3].series, SizeIs(3));
+  EXPECT_EQ(panels[5].title, "router/<load>");
 }
 
 TEST_F(Report, RunsAreToldApartByColour) {
@@ -99,6 +104,8 @@ TEST_F(Report, RunsAreToldApartByColour) {
   EXPECT_EQ(panels[0].series[1].color, panels[0].series[3].color);
   EXPECT_NE(panels[0].series[0].color, panels[0].series[1].color);
   EXPECT_TRUE(panels[0].series[3].dashed);
+  EXPECT_THAT(panels[3].series, SizeIs(4));  // the third metric moves to a chart of its own
+  EXPECT_EQ(panels[5].title, "reward_std");
   EXPECT_EQ(panels[2].series[1].label, "b");  // one metric: the run's name says it all
 }
 
