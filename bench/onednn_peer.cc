@@ -2,7 +2,7 @@
 
 #include <memory>
 #include <oneapi/dnnl/dnnl.hpp>
-#include <unordered_map>
+#include <vector>
 
 #include "gemm_peers.h"
 
@@ -19,7 +19,9 @@ struct OneDnnMatmul {
   dnnl::stream stream{engine};
   int threads;
   dnnl::matmul matmul;
-  dnnl::memory a, b, c;
+  dnnl::memory a, c;
+  std::vector<dnnl::memory> weights;
+  std::size_t next = 0;
 
   explicit OneDnnMatmul(const GemmProblem& p) : threads(p.threads) {
     omp_set_num_threads(threads);
@@ -29,10 +31,11 @@ struct OneDnnMatmul {
     const dnnl::matmul::primitive_desc primitive({a_desc, b_desc, c_desc}, engine);
     matmul = dnnl::matmul(primitive);
     a = dnnl::memory(primitive.src_desc(), engine);
-    b = dnnl::memory(primitive.weights_desc(), engine);
     c = dnnl::memory(primitive.dst_desc(), engine);
     fill({p.m, p.k}, a);
-    fill({p.k, p.n}, b);
+    for (std::int64_t i = 0; i < weight_copies(p); ++i) {
+      fill({p.k, p.n}, weights.emplace_back(primitive.weights_desc(), engine));
+    }
   }
 
   void fill(const Dims& dims, dnnl::memory& memory) {
@@ -47,6 +50,7 @@ struct OneDnnMatmul {
 
   void run() {
     omp_set_num_threads(threads);
+    const dnnl::memory& b = weights[next++ % weights.size()];
     matmul.execute(stream, {{DNNL_ARG_SRC, a}, {DNNL_ARG_WEIGHTS, b}, {DNNL_ARG_DST, c}});
     stream.wait();
   }

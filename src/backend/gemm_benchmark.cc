@@ -80,10 +80,9 @@ class Contest {
         dw_(static_cast<std::size_t>(p_.n * p_.k)),
         l1_(static_cast<std::size_t>(problem.threads * GemmYardsticks::kFloats)) {
     const AlignedBuffer<float> w = random_floats(p_.n * p_.k, 3);
-    const std::int64_t copies =
-        p_.m < kFewRows ? std::max<std::int64_t>(1, kBeyondCaches / (p_.n * p_.k * 2)) : 1;
-    forward_.resize(static_cast<std::size_t>(copies));
-    backward_.resize(static_cast<std::size_t>(copies));
+    const auto copies = static_cast<std::size_t>(weight_copies(p_));
+    forward_.resize(copies);
+    backward_.resize(copies);
     for (PackedMatrix& packed : forward_) {
       pack_transposed(backend_, Precision::bf16, w.data(), p_.k, p_.n, p_.k, packed);
     }
@@ -183,6 +182,11 @@ class Contest {
 };
 
 }  // namespace
+
+std::int64_t weight_copies(const GemmProblem& problem) {
+  if (problem.m >= kFewRows) return 1;
+  return std::max<std::int64_t>(1, kBeyondCaches / (problem.n * problem.k * 2));
+}
 
 std::vector<GemmResult> run_gemm_benchmark(
     const GemmBenchmarkOptions& options, const std::function<void(const GemmResult&)>& on_result) {

@@ -15,6 +15,10 @@ struct GemmProblem {
   int threads;
 };
 
+// How many copies of the weights each side goes through in turn, so that they come from memory as
+// those of a whole model do: many for few rows, where reading them is the work, else one.
+std::int64_t weight_copies(const GemmProblem& problem);
+
 // Another library's bf16 product, weights packed in advance: prepare() returns one run of it.
 struct GemmPeer {
   std::string name;
@@ -50,8 +54,7 @@ struct GemmResult {
 // neighbours mean anything (docs/benchmarks.md). Sides: "peak" (the unit that bf16 uses, fed from
 // the first-level cache), "bf16", "f32", "dx" and "dw" (both bf16), the peers. Ratios: of all to
 // peak, bf16 to each peer, dx and dw to bf16, and "bf16 / read": bytes of weights per second
-// against a loop that only reads them. Few rows go through so many copies of the weights that they
-// come from memory.
+// against a loop that only reads them.
 std::vector<GemmResult> run_gemm_benchmark(
     const GemmBenchmarkOptions& options,
     const std::function<void(const GemmResult&)>& on_result = {});

@@ -20,8 +20,8 @@ inline constexpr std::int64_t kRowsPerRead = 12;
 inline constexpr std::int64_t kLeastUnit = 256 << 10;
 // Rows of A kept near the multiply units while all of B streams past, at most and at least.
 inline constexpr std::int64_t kMostRows = 512, kLeastRows = 96;
-// Row blocks are multiples of every kernel's register blocking (6, 12, 14 and 32 rows come close).
-inline constexpr std::int64_t kRowGrain = 96;
+// Row blocks are whole squares of tiles; the registers' blocking (6 and 14 rows) loses little.
+inline constexpr std::int64_t kRowGrain = 32;
 
 inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 inline std::int64_t round_up(std::int64_t a, std::int64_t b) { return ceil_div(a, b) * b; }

@@ -10,7 +10,7 @@ struct Kernels;
 template <>
 struct Kernels<float> {
   static std::int64_t padded(std::int64_t tokens) { return tokens; }
-  static std::int64_t stride(std::int64_t tokens) { return tokens; }
+  static std::int64_t stride(std::int64_t tokens) { return rounded_stride(tokens); }
   static auto multiply(const GemmKernels& g) { return g.f32; }
   static auto pack_rows(const GemmKernels& g) { return g.pack_rows_f32; }
   static auto transpose(const GemmKernels& g) { return g.transpose_f32; }
@@ -85,8 +85,7 @@ struct Chunk {
 
 // A product that all threads work on: pack a chunk together, then multiply it together.
 template <typename T>
-void run_shared(Backend& backend, const WeightGradientTask& task, std::int64_t unit_cost,
-                T* memory) {
+void run_shared(Backend& backend, const WeightGradientTask& task, T* memory) {
   const GemmKernels& kernels = backend.kernels().gemm;
   constexpr std::int64_t kPanelsPerPiece = 4, kRowsPerPiece = kPanelsPerPiece * kPanelWidth;
   const std::int64_t panel_pieces = ceil_div(panels_of(task.k), kPanelsPerPiece);
@@ -101,7 +100,9 @@ void run_shared(Backend& backend, const WeightGradientTask& task, std::int64_t u
         chunk.transpose(row, std::min(row + kRowsPerPiece, task.n));
       }
     });
-    const Cut cut = cut_output(task.n, task.k, chunk.tokens, unit_cost);
+    const std::int64_t cost = product_cost(task.n, task.k, chunk.tokens);
+    const Cut cut =
+        cut_output(task.n, task.k, chunk.tokens, unit_cost_for(cost, backend.threads()));
     backend.parallel_for(cut.units(), [&](std::int64_t i) {
       const std::int64_t row = i / cut.panel_groups * cut.rows;
       const std::int64_t panel = i % cut.panel_groups * cut.panels;
@@ -141,8 +142,7 @@ void run_grouped(Backend& backend, const WeightGradientTask* tasks, std::int64_t
       alone.push_back(&task);
       own_elements = std::max(own_elements, chunk_elements<T>(task));
     } else {
-      run_shared<T>(backend, task, unit_cost,
-                    reserve<T>(workspace.shared, chunk_elements<T>(task)));
+      run_shared<T>(backend, task, reserve<T>(workspace.shared, chunk_elements<T>(task)));
     }
   }
   workspace.per_worker.resize(static_cast<std::size_t>(backend.threads()));

@@ -92,7 +92,7 @@ class Bf16Product : Product<V> {
   void run() {
     if (s_.k == 0) {
       if (!s_.accumulate) clear();
-    } else if (s_.m <= kRows) {
+    } else if (s_.m <= kStreamRows) {
       stream();
     } else {
       for (std::int64_t i = 0; i < s_.m; i += kBlockRows) {
@@ -110,9 +110,11 @@ class Bf16Product : Product<V> {
   static constexpr int kBlock = 256;
   static constexpr std::int64_t kBlockRows = 96;
   static_assert(kBlockRows % kRows == 0);
-  // With few rows B is read once, straight through.
-  static constexpr int kStreamBlock = 1024;
-  static_assert(kRows * kRowStride<kStreamBlock> <= kBlockRows * kRowStride<kBlock>);
+  // Few rows do not repay the widening: they take B as it is packed, panel after panel, a block of
+  // one panel staying in L1 for all of them.
+  static constexpr int kStreamBlock = 512;
+  static constexpr std::int64_t kStreamRows = 24;
+  static_assert(kStreamRows * kRowStride<kStreamBlock> <= kBlockRows * kRowStride<kBlock>);
 
   template <std::int64_t kStride>
   void widen_rows(std::int64_t row, std::int64_t rows, std::int64_t k, std::int64_t count) {
@@ -161,7 +163,9 @@ class Bf16Product : Product<V> {
 
   void stream() {
     constexpr std::int64_t kStride = kRowStride<kStreamBlock>;
-    constexpr int P = Base::kPanelRegisters;  // panel after panel, as they lie in memory
+    constexpr int P = Base::kPanelRegisters;
+    // As even as can be: 4 + 4 rows rather than 6 + 2.
+    const std::int64_t tiles = (s_.m + kRows - 1) / kRows, step = (s_.m + tiles - 1) / tiles;
     for (std::int64_t k = 0; k < s_.k; k += kStreamBlock) {
       const std::int64_t count = smaller(kStreamBlock, s_.k - k);
       widen_rows<kStride>(0, s_.m, k, count);
@@ -171,13 +175,16 @@ class Bf16Product : Product<V> {
         for (int q = 0; q < P; ++q) {
           b.columns[q] = panel_columns<V>(panels_, s_.k, j + q * V::kWidth, 2) + k * kPanelWidth;
         }
-        on_whole_columns<P * V::kWidth>(
-            s_.m, s_.n - j, c_ + j, s_.ldc, [&](float* c, std::int64_t ldc) {
-              with_rows<kRows>(s_.m, [&](auto r) {
-                multiply_tile_bf16<V, decltype(r)::value, P, kStreamBlock>(count / 2, a_block_, b,
-                                                                           c, ldc, from_c);
+        for (std::int64_t i = 0; i < s_.m; i += step) {
+          const std::int64_t rows = smaller(step, s_.m - i);
+          on_whole_columns<P * V::kWidth>(
+              rows, s_.n - j, c_ + i * s_.ldc + j, s_.ldc, [&](float* c, std::int64_t ldc) {
+                with_rows<kRows>(rows, [&](auto r) {
+                  multiply_tile_bf16<V, decltype(r)::value, P, kStreamBlock>(
+                      count / 2, a_block_ + i * kStride, b, c, ldc, from_c);
+                });
               });
-            });
+        }
       }
     }
   }

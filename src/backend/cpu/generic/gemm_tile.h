@@ -71,6 +71,7 @@ inline void multiply_tile_bf16(std::int64_t pairs, const float* a, const Source&
 #pragma GCC unroll 4
       for (int q = 0; q < P; ++q) even[r][q] = odd[r][q] = V::zero();
     }
+#pragma GCC unroll 4
     for (std::int64_t pair = first; pair < first + kPairs; ++pair) {
       V b_even[P], b_odd[P];
       b.load(pair, b_even, b_odd);
