@@ -41,7 +41,7 @@ struct AttentionQueries {
 void check_attention(const AttentionQueries& queries, std::int64_t key_dim, std::int64_t value_dim);
 
 struct AttentionKernels {
-  // Softmax attention with an online maximum per block (docs/numerics.md, "attention").
+  // Softmax attention with an online maximum per block (docs/numerics.md, "Attention").
   // out [tokens, heads, value_dim]; lse [tokens, heads] = log sum exp of the scaled scores
   // (token stride lse_token_stride), may be null.
   void (*forward_f32)(const AttentionQueries& queries, const KvRows<float>& kv, float* out,
@@ -49,9 +49,10 @@ struct AttentionKernels {
   void (*forward_bf16)(const AttentionQueries& queries, const KvRows<bf16>& kv, float* out,
                        std::int64_t out_token_stride, float* lse, std::int64_t lse_token_stride);
 
-  // Gradients of one whole sequence (start = 0). out, dout and lse as in the forward; dq is laid
-  // out as q. dkv holds f32 rows in the layout of the KV rows (row_stride, offsets), one per
-  // position. Everything is added to what is there.
+  // Gradients of the rows of a call; a whole sequence has start = 0, and calls on consecutive
+  // pieces of one, in order, give the bits of a call on the whole. out, dout and lse as in the
+  // forward; dq is laid out as q. dkv holds f32 rows in the layout of the KV rows (row_stride,
+  // offsets), one per position from 0, contiguous. Everything is added to what is there.
   void (*backward_f32)(const AttentionQueries& queries, const KvRows<float>& kv, const float* out,
                        const float* dout, std::int64_t out_token_stride, const float* lse,
                        std::int64_t lse_token_stride, float* dq, float* dkv);

@@ -24,8 +24,8 @@ struct Attention {
   static constexpr std::int64_t kDots = (kSpan + Tiles::kDotPadding) * kChunkRows;
   static_assert(kPageTokens % kAttentionBlock == 0 && kAttentionBlock == kLanes);
 
-  // Scratch on the stack, in floats: the chunk's rows transposed, and a span of widened keys.
-  // Both hold at least 16 rows of kMaxAttentionDims.
+  // Scratch on the stack, in floats: the chunk's rows transposed, and a span of widened keys. Both
+  // hold at least 16 rows of kMaxAttentionDims. With the scores it comes to less than 512 KiB.
   static constexpr std::int64_t kRowScratch = 65536;
   static constexpr std::int64_t kKeyScratch = 36864;
   static_assert(kRowScratch >= kLanes * kMaxAttentionDims);
