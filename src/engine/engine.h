@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "engine/request.h"
@@ -39,34 +40,44 @@ class Engine {
   Engine(Backend& backend, Model& model, EngineOptions options = {});
   ~Engine();
 
-  // Throws Error when the prompt is empty, has an id outside the vocabulary, or does not fit the
-  // context together with one new token. A completion that reaches the context's end finishes as
-  // length.
+  // Throws Error when the prompt is empty, has an id outside the vocabulary, does not fit the
+  // context together with one new token, or needs more pages than there are, and when a sampling
+  // parameter has no meaning. A completion that reaches the context's end finishes as length.
   RequestId submit(Request request);
-  // Frees the sequence's pages; its completion ends as cancelled.
+  // Frees the sequence's pages at once; the next step() reports it as cancelled. Nothing happens if
+  // it has finished.
   void cancel(RequestId id);
+  // Nothing to compute and nothing to report.
   bool idle() const;
 
   struct Event {
     RequestId id;
-    SampledToken token;
+    SampledToken token;  // none (id -1) if cancelled or failed
     bool finished;
-    FinishReason finish;
+    FinishReason finish;  // if finished
+    std::string error;    // what a failed request ran into
   };
-  // One plan, one forward pass, one draw per sequence whose input is complete.
+  // One plan, one forward pass, one draw per sequence whose input is complete. When the model's
+  // weights changed since the last step, unfinished sequences are read anew with the new ones.
   std::vector<Event> step();
 
   // Submits all, steps until idle; completions in the order of the requests. `progress`, if given,
-  // is called after each step with the number of finished requests.
+  // is called after each step with the number of finished requests. Throws the Error of a request
+  // that cannot be submitted or fails; then, as when progress throws, the others are cancelled. No
+  // other sequence may be under way.
   std::vector<Completion> generate(std::span<const Request> requests,
                                    const std::function<void(std::int64_t)>& progress = {});
 
   // Log-probability of each token given those before it: [ids.size() - 1], with the entropies of
-  // the same rows if asked for. The same kernels as sampling, so the same bits.
+  // the same rows if asked for. The same kernels as sampling, so the same bits. Throws Error for
+  // ids that submit() would refuse as a prompt.
   std::vector<float> score(std::span<const std::int32_t> ids, float temperature = 1.0f,
                            std::vector<float>* entropies = nullptr);
 
   const EngineStats& stats() const;
+  // Of the cache; what no sequence refers to is free, though its contents may be remembered.
+  std::int64_t pages() const;
+  std::int64_t free_pages() const;
 
  private:
   class Impl;

@@ -24,7 +24,8 @@ struct Request {
   std::vector<std::int32_t> stop_tokens;  // drawing one ends the completion; it is kept as its last
 };
 
-enum class FinishReason { stop, length, cancelled };
+// failed: the model gave no finite logits for it.
+enum class FinishReason { stop, length, cancelled, failed };
 
 // One drawn token. log_prob is of softmax(logits / temperature) before any truncation (temperature
 // 0 counts as 1), in nats: what a trainer computes for the same ids. entropy is of the same

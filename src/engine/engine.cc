@@ -1,0 +1,315 @@
+#include "engine/engine.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/error.h"
+#include "engine/sampler.h"
+#include "engine/scheduler.h"
+
+namespace r1 {
+namespace {
+
+// Logits that exist at a time: at most this many numbers, but at least one row.
+constexpr std::int64_t kLogitElements = std::int64_t{4} << 20;
+
+std::int64_t pages_for(std::int64_t tokens) { return (tokens + kPageTokens - 1) / kPageTokens; }
+
+// Throws Error for an option that would let no request through.
+EngineOptions resolved(const EngineOptions& options, const ModelConfig& config,
+                       Precision precision) {
+  const auto require = [](const char* name, std::int64_t value, std::int64_t least) {
+    if (value < least) throw Error(name, fmt::format("{} is below {}", value, least));
+  };
+  require("pages", options.pages, 0);
+  require("max_sequences", options.max_sequences, 1);
+  require("max_batch_rows", options.max_batch_rows, 1);
+  require("prefill_chunk", options.prefill_chunk, 1);
+  EngineOptions result = options;
+  if (options.pages == 0) {
+    const std::int64_t context = pages_for(config.max_position_embeddings);
+    const std::int64_t memory = std::int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGESIZE);
+    const std::int64_t affordable =
+        memory / 4 /
+        KvCache::bytes_per_page(config.num_hidden_layers, config.kv_row_size(), precision);
+    const std::int64_t wanted =
+        affordable / context < options.max_sequences ? affordable : context * options.max_sequences;
+    result.pages = std::max<std::int64_t>(1, wanted);
+  }
+  return result;
+}
+
+void check_ids(std::span<const std::int32_t> ids, const ModelConfig& config) {
+  if (ids.empty()) throw Error("prompt", "it is empty", "give at least one token");
+  for (const std::int32_t id : ids) {
+    if (id < 0 || id >= config.vocab_size) {
+      throw Error("prompt",
+                  fmt::format("token {} is not below the vocabulary's {}", id, config.vocab_size),
+                  "was it encoded with this model's tokenizer?");
+    }
+  }
+}
+
+}  // namespace
+
+class Engine::Impl {
+ public:
+  Impl(Backend& backend, Model& model, const EngineOptions& options)
+      : backend_(backend),
+        model_(model),
+        options_(resolved(options, model.config(), model.precision())),
+        cache_(model.config().num_hidden_layers, model.config().kv_row_size(), model.precision(),
+               options_.pages),
+        pool_(options_.pages),
+        scheduler_(pool_, options_, stats_,
+                   [this](std::int32_t from, std::int32_t to, std::int64_t rows) {
+                     copy_rows(from, to, rows);
+                   }),
+        version_(model.version()) {}
+
+  RequestId submit(Request request) {
+    const ModelConfig& config = model_.config();
+    check_ids(request.prompt, config);
+    check_sampling(request.sampling);
+    if (request.max_tokens < 1) {
+      throw Error("max_tokens", fmt::format("{} is below 1", request.max_tokens));
+    }
+    const std::int64_t prompt = std::ssize(request.prompt);
+    const std::int64_t context = config.max_position_embeddings;
+    if (prompt >= context) {
+      throw Error("prompt",
+                  fmt::format("{} tokens leave no room in the context of {}", prompt, context),
+                  "shorten it");
+    }
+    auto sequence = std::make_unique<Sequence>();
+    sequence->limit = prompt + std::min(request.max_tokens, context - prompt);
+    // The last token is drawn, never computed.
+    if (const std::int64_t pages = pages_for(sequence->limit - 1); pages > pool_.size()) {
+      throw Error("request",
+                  fmt::format("{} tokens need {} pages of the cache, which has {}", sequence->limit,
+                              pages, pool_.size()),
+                  "lower max_tokens, or give the engine more pages");
+    }
+    sequence->id = next_id_++;
+    sequence->sampling = request.sampling;
+    sequence->stop_tokens = std::move(request.stop_tokens);
+    sequence->tokens = std::move(request.prompt);
+    sequence->prompt_size = prompt;
+    const RequestId id = sequence->id;
+    scheduler_.submit(std::move(sequence));
+    return id;
+  }
+
+  void cancel(RequestId id) {
+    if (!scheduler_.remove(id)) return;
+    pending_.push_back(ended(id, FinishReason::cancelled));
+  }
+
+  bool idle() const { return scheduler_.empty() && pending_.empty(); }
+
+  std::vector<Event> step() {
+    std::vector<Event> events = std::move(pending_);
+    pending_.clear();
+    if (version_ != model_.version()) {
+      scheduler_.start_over();
+      version_ = model_.version();
+    }
+    if (scheduler_.empty()) return events;
+
+    const std::vector<Scheduler::Item>& plan = scheduler_.plan();
+    R1_CHECK(!plan.empty(), "{} of {} pages are free", pool_.available(), pool_.size());
+    batch_.ids.clear();
+    batch_.positions.clear();
+    batch_.spans.clear();
+    batch_.cache = &cache_;
+    drawing_.clear();
+    draw_rows_.clear();
+    for (const auto& [sequence, rows] : plan) {
+      batch_.append(std::span(sequence->tokens)
+                        .subspan(static_cast<std::size_t>(sequence->computed),
+                                 static_cast<std::size_t>(rows)),
+                    sequence->computed, sequence->run.pages);
+      if (rows < sequence->remaining()) continue;
+      drawing_.push_back(sequence);
+      draw_rows_.push_back(static_cast<std::int32_t>(batch_.rows() - 1));
+    }
+
+    arena_.reset();
+    const ForwardContext ctx{backend_, arena_, model_.precision(), nullptr};
+    const Tensor states = model_.forward(ctx, batch_);
+    draw(ctx, states);
+    scheduler_.advance();
+    ++stats_.steps;
+    for (std::size_t i = 0; i < drawing_.size(); ++i) {
+      events.push_back(take(*drawing_[i], draws_[i]));
+    }
+    return events;
+  }
+
+  std::vector<Completion> generate(std::span<const Request> requests,
+                                   const std::function<void(std::int64_t)>& progress) {
+    R1_CHECK(scheduler_.empty(), "other sequences are under way, the next id is {}", next_id_);
+    pending_.clear();
+    const RequestId first = next_id_;
+    std::vector<Completion> completions(requests.size());
+    std::int64_t finished = 0;
+    try {
+      for (const Request& request : requests) submit(request);
+      while (!idle()) {
+        for (Event& event : step()) {
+          if (event.finished && event.finish == FinishReason::failed) {
+            throw Error(fmt::format("request {}", event.id - first), event.error);
+          }
+          Completion& completion = completions[event.id - first];
+          if (event.token.id >= 0) {
+            if (completion.tokens.empty()) completion.weights_version = version_;
+            completion.tokens.push_back(event.token);
+          }
+          if (!event.finished) continue;
+          completion.finish = event.finish;
+          ++finished;
+        }
+        if (progress) progress(finished);
+      }
+    } catch (...) {
+      for (RequestId id = first; id < next_id_; ++id) scheduler_.remove(id);
+      pending_.clear();
+      throw;
+    }
+    return completions;
+  }
+
+  std::vector<float> score(std::span<const std::int32_t> ids, float temperature,
+                           std::vector<float>* entropies) {
+    const ModelConfig& config = model_.config();
+    check_ids(ids, config);
+    SamplingParams sampling;
+    sampling.temperature = temperature;
+    check_sampling(sampling);
+    if (std::ssize(ids) > config.max_position_embeddings) {
+      throw Error("prompt", fmt::format("{} tokens are more than the context of {}", ids.size(),
+                                        config.max_position_embeddings));
+    }
+    // The last token is scored, never computed. Its own cache: the sequences under way stay.
+    const auto inputs = ids.first(ids.size() - 1);
+    std::vector<std::int32_t> pages(static_cast<std::size_t>(pages_for(std::ssize(inputs))));
+    for (std::size_t i = 0; i < pages.size(); ++i) pages[i] = static_cast<std::int32_t>(i);
+    KvCache cache(config.num_hidden_layers, config.kv_row_size(), model_.precision(),
+                  std::ssize(pages));
+    std::vector<float> log_probs(inputs.size());
+    if (entropies != nullptr) entropies->resize(inputs.size());
+    const auto chunk = static_cast<std::size_t>(options_.max_batch_rows);
+    for (std::size_t start = 0; start < inputs.size(); start += chunk) {
+      const std::size_t rows = std::min(chunk, inputs.size() - start);
+      Batch batch;
+      batch.cache = &cache;
+      batch.append(inputs.subspan(start, rows), static_cast<std::int64_t>(start), pages);
+      arena_.reset();
+      const ForwardContext ctx{backend_, arena_, model_.precision(), nullptr};
+      const Tensor states = model_.forward(ctx, batch);
+      const Tensor part = token_log_probs(ctx, states, model_.head(), ids.subspan(start + 1, rows),
+                                          temperature_inverse(temperature),
+                                          entropies == nullptr ? nullptr : &(*entropies)[start]);
+      std::copy_n(part.data, rows, log_probs.data() + start);
+    }
+    return log_probs;
+  }
+
+  const EngineStats& stats() const { return stats_; }
+  const PagePool& pool() const { return pool_; }
+
+ private:
+  static Event ended(RequestId id, FinishReason reason, std::string error = {}) {
+    return {id, {-1, 0.0f, 0.0f}, true, reason, std::move(error)};
+  }
+
+  // Logits of the rows that are complete, a stretch at a time, and a draw from each.
+  void draw(const ForwardContext& ctx, const Tensor& states) {
+    draws_.clear();
+    for (const Sequence* sequence : drawing_) {
+      draws_.push_back({.params = &sequence->sampling, .tokens = sequence->tokens});
+    }
+    const std::int64_t vocab = model_.config().vocab_size;
+    const auto stretch =
+        static_cast<std::size_t>(std::max<std::int64_t>(1, kLogitElements / vocab));
+    for (std::size_t first = 0; first < draws_.size(); first += stretch) {
+      const std::size_t count = std::min(stretch, draws_.size() - first);
+      const ArenaScope scope(arena_);
+      const Tensor chosen = select_rows(ctx, states, std::span(draw_rows_).subspan(first, count));
+      const Tensor logits = linear(ctx, chosen, model_.head());
+      sampler_.draw(backend_, vocab, logits.data, std::span(draws_).subspan(first, count));
+    }
+  }
+
+  // Appends what was drawn; the sequence is gone afterwards if that ended it.
+  Event take(Sequence& sequence, const Sampler::Draw& draw) {
+    const RequestId id = sequence.id;
+    if (draw.failed) {
+      scheduler_.remove(id);
+      return ended(id, FinishReason::failed, "the model's logits are not finite numbers");
+    }
+    sequence.tokens.push_back(draw.token.id);
+    Event event{id, draw.token, true, FinishReason::stop, {}};
+    if (std::ranges::find(sequence.stop_tokens, draw.token.id) == sequence.stop_tokens.end()) {
+      event.finish = FinishReason::length;
+      event.finished = sequence.size() == sequence.limit;
+    }
+    if (event.finished) scheduler_.remove(id);
+    return event;
+  }
+
+  void copy_rows(std::int32_t from, std::int32_t to, std::int64_t rows) {
+    for (std::int64_t index = 0; index < model_.config().num_hidden_layers; ++index) {
+      const KvLayer layer = cache_.layer(index);
+      const std::int64_t row_bytes =
+          layer.row_size * static_cast<std::int64_t>(
+                               model_.precision() == Precision::f32 ? sizeof(float) : sizeof(bf16));
+      auto* data = static_cast<std::byte*>(layer.data);
+      std::memcpy(data + to * kPageTokens * row_bytes, data + from * kPageTokens * row_bytes,
+                  static_cast<std::size_t>(rows * row_bytes));
+    }
+  }
+
+  Backend& backend_;
+  Model& model_;
+  const EngineOptions options_;
+  EngineStats stats_;
+  KvCache cache_;
+  PagePool pool_;
+  Scheduler scheduler_;
+  Sampler sampler_;
+  Arena arena_;
+  std::uint64_t version_;  // of the weights that filled the cache
+  RequestId next_id_ = 1;
+  std::vector<Event> pending_;
+
+  // Of the current step; kept for their memory.
+  Batch batch_;
+  std::vector<Sequence*> drawing_;
+  std::vector<std::int32_t> draw_rows_;
+  std::vector<Sampler::Draw> draws_;
+};
+
+Engine::Engine(Backend& backend, Model& model, EngineOptions options)
+    : impl_(std::make_unique<Impl>(backend, model, options)) {}
+Engine::~Engine() = default;
+
+RequestId Engine::submit(Request request) { return impl_->submit(std::move(request)); }
+void Engine::cancel(RequestId id) { impl_->cancel(id); }
+bool Engine::idle() const { return impl_->idle(); }
+std::vector<Engine::Event> Engine::step() { return impl_->step(); }
+std::vector<Completion> Engine::generate(std::span<const Request> requests,
+                                         const std::function<void(std::int64_t)>& progress) {
+  return impl_->generate(requests, progress);
+}
+std::vector<float> Engine::score(std::span<const std::int32_t> ids, float temperature,
+                                 std::vector<float>* entropies) {
+  return impl_->score(ids, temperature, entropies);
+}
+const EngineStats& Engine::stats() const { return impl_->stats(); }
+std::int64_t Engine::pages() const { return impl_->pool().size(); }
+std::int64_t Engine::free_pages() const { return impl_->pool().available(); }
+
+}  // namespace r1

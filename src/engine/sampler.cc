@@ -1,0 +1,209 @@
+#include "engine/sampler.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "base/error.h"
+#include "base/rng.h"
+#include "ops/row_log_prob.h"
+
+namespace r1 {
+namespace {
+
+// Probabilities are summed in double: ids in order within a block, then the blocks in order.
+constexpr std::int64_t kBlock = 64;
+constexpr float kExcluded = -std::numeric_limits<float>::infinity();
+// Below it, logits divided by the temperature leave what a single can tell apart.
+constexpr float kLowestTemperature = 1e-4f;
+
+bool needs_shaping(const SamplingParams& params) {
+  return params.repetition_penalty != 1.0f ||
+         (params.temperature > 0.0f &&
+          (params.top_k > 0 || params.top_p < 1.0f || params.min_p > 0.0f));
+}
+
+// exp(x - shift) of up to kBlock numbers.
+struct Exponentials {
+  Exponentials(const VectorKernels& kernels, std::span<const float> x, std::int64_t first,
+               float shift)
+      : count(std::min(kBlock, std::ssize(x) - first)) {
+    for (std::int64_t i = 0; i < count; ++i) {
+      values[static_cast<std::size_t>(i)] = x[static_cast<std::size_t>(first + i)] - shift;
+    }
+    kernels.exp(count, values.data(), values.data());
+  }
+  double operator[](std::int64_t i) const {
+    return static_cast<double>(values[static_cast<std::size_t>(i)]);
+  }
+  std::int64_t count;
+  std::array<float, static_cast<std::size_t>(kBlock)> values;
+};
+
+// The id at which the cumulated probability exceeds `uniform` of the whole; never one of
+// probability zero. sums [blocks of x] is scratch.
+std::int32_t draw_id(const VectorKernels& kernels, std::span<const float> x, float log_sum_exp,
+                     double uniform, double* sums) {
+  const std::int64_t blocks = (std::ssize(x) + kBlock - 1) / kBlock;
+  double total = 0.0;
+  for (std::int64_t block = 0; block < blocks; ++block) {
+    const Exponentials p(kernels, x, block * kBlock, log_sum_exp);
+    double sum = 0.0;
+    for (std::int64_t i = 0; i < p.count; ++i) sum += p[i];
+    sums[block] = sum;
+    total += sum;
+  }
+  const double target = uniform * total;
+  // Rounding may let the target reach the whole: then it is the last possible block, and likewise
+  // the last possible id of a block.
+  double before = 0.0, cumulated = 0.0;
+  std::int64_t chosen = 0;
+  for (std::int64_t block = 0; block < blocks; ++block) {
+    if (sums[block] > 0.0) {
+      chosen = block;
+      before = cumulated;
+    }
+    cumulated += sums[block];
+    if (cumulated > target) break;
+  }
+  const Exponentials p(kernels, x, chosen * kBlock, log_sum_exp);
+  std::int64_t id = 0;
+  for (std::int64_t i = 0; i < p.count; ++i) {
+    if (p[i] > 0.0) id = chosen * kBlock + i;
+    before += p[i];
+    if (before > target) break;
+  }
+  return static_cast<std::int32_t>(id);
+}
+
+double uniform_at(const SamplingParams& params, std::size_t position) {
+  Rng rng(params.seed, params.step, params.sample, static_cast<std::uint32_t>(position));
+  return static_cast<double>(rng.next_u64() >> 11) * 0x1p-53;
+}
+
+}  // namespace
+
+void check_sampling(const SamplingParams& params) {
+  const auto require = [](bool condition, const char* field, auto value, const char* advice) {
+    if (!condition) throw Error(field, fmt::format("{} has no meaning", value), advice);
+  };
+  require(params.temperature == 0.0f ||
+              (params.temperature >= kLowestTemperature && std::isfinite(params.temperature)),
+          "temperature", params.temperature,
+          "give 0 for the most probable token, or at least 1e-4");
+  require(params.top_k >= 0, "top_k", params.top_k, "give a number of tokens, or 0 for all");
+  require(params.top_p > 0.0f && params.top_p <= 1.0f, "top_p", params.top_p,
+          "give a share above 0, at most 1");
+  require(params.min_p >= 0.0f && params.min_p <= 1.0f, "min_p", params.min_p,
+          "give a share from 0 to 1");
+  require(params.repetition_penalty > 0.0f && std::isfinite(params.repetition_penalty),
+          "repetition_penalty", params.repetition_penalty, "give a number above 0; 1 is off");
+}
+
+float temperature_inverse(float temperature) {
+  return temperature == 0.0f ? 1.0f : 1.0f / temperature;
+}
+
+void shape_logits(const VectorKernels& kernels, const SamplingParams& params,
+                  std::span<const std::int32_t> seen, std::span<const float> scaled,
+                  std::span<float> shaped, std::span<std::int32_t> order) {
+  const std::int64_t vocab = std::ssize(scaled);
+  std::ranges::copy(scaled, shaped.begin());
+  if (params.repetition_penalty != 1.0f) {
+    // From the untouched logit each time: an id seen twice is penalised once.
+    for (const std::int32_t id : seen) {
+      const float logit = scaled[static_cast<std::size_t>(id)];
+      shaped[static_cast<std::size_t>(id)] =
+          logit > 0.0f ? logit / params.repetition_penalty : logit * params.repetition_penalty;
+    }
+  }
+  const auto logit_of = [&](std::int32_t id) -> float& {
+    return shaped[static_cast<std::size_t>(id)];
+  };
+  const auto likelier = [&](std::int32_t a, std::int32_t b) {
+    return logit_of(a) > logit_of(b) || (logit_of(a) == logit_of(b) && a < b);
+  };
+  std::iota(order.begin(), order.end(), 0);
+  if (params.top_k > 0 && params.top_k < vocab) {
+    const auto kept = static_cast<std::size_t>(params.top_k);
+    std::ranges::nth_element(order, order.begin() + static_cast<std::ptrdiff_t>(kept), likelier);
+    for (const std::int32_t id : order.subspan(kept)) logit_of(id) = kExcluded;
+    order = order.first(kept);
+  }
+  if (params.top_p < 1.0f) {
+    // The shortest run of the likeliest whose mass reaches top_p; the one that reaches it stays.
+    const float log_sum_exp = kernels.log_sum_exp(vocab, shaped.data());
+    const auto less_likely = [&](std::int32_t a, std::int32_t b) { return likelier(b, a); };
+    std::ranges::make_heap(order, less_likely);
+    double mass = 0.0;
+    while (!order.empty() && mass < static_cast<double>(params.top_p)) {
+      std::ranges::pop_heap(order, less_likely);
+      const float log_prob = logit_of(order.back()) - log_sum_exp;
+      float probability = 0.0f;
+      kernels.exp(1, &log_prob, &probability);
+      mass += static_cast<double>(probability);
+      order = order.first(order.size() - 1);
+    }
+    for (const std::int32_t id : order) logit_of(id) = kExcluded;
+  }
+  if (params.min_p > 0.0f) {
+    const float best = kernels.max(vocab, shaped.data());
+    for (std::int64_t first = 0; first < vocab; first += kBlock) {
+      const Exponentials relative(kernels, shaped, first, best);
+      for (std::int64_t i = 0; i < relative.count; ++i) {
+        if (relative[i] < static_cast<double>(params.min_p)) {
+          shaped[static_cast<std::size_t>(first + i)] = kExcluded;
+        }
+      }
+    }
+  }
+}
+
+void Sampler::draw(Backend& backend, std::int64_t vocab, float* logits, std::span<Draw> draws) {
+  const auto width = static_cast<std::size_t>(vocab);
+  const std::size_t blocks = (width + kBlock - 1) / kBlock;
+  sums_.resize(std::max(sums_.size(), draws.size() * blocks));
+  shaped_.assign(draws.size(), -1);
+  std::int64_t shaped_rows = 0;
+  for (std::size_t i = 0; i < draws.size(); ++i) {
+    if (needs_shaping(*draws[i].params)) shaped_[i] = shaped_rows++;
+  }
+  const auto scratch = static_cast<std::size_t>(shaped_rows) * width;
+  shaped_logits_.resize(std::max(shaped_logits_.size(), scratch));
+  order_.resize(std::max(order_.size(), scratch));
+
+  const VectorKernels& kernels = backend.kernels().vector;
+  backend.parallel_for(std::ssize(draws), [&](std::int64_t index) {
+    const auto i = static_cast<std::size_t>(index);
+    Draw& draw = draws[i];
+    const SamplingParams& params = *draw.params;
+    const std::span<float> row(logits + i * width, width);
+    const float log_sum_exp =
+        scaled_log_sum_exp(kernels, vocab, temperature_inverse(params.temperature), row.data());
+    draw.failed = !std::isfinite(log_sum_exp);
+    if (draw.failed) return;
+
+    std::span<const float> source = row;
+    float source_log_sum_exp = log_sum_exp;
+    if (shaped_[i] >= 0) {
+      const std::size_t at = static_cast<std::size_t>(shaped_[i]) * width;
+      const std::span<float> shaped(shaped_logits_.data() + at, width);
+      shape_logits(kernels, params, draw.tokens, row, shaped, {order_.data() + at, width});
+      source = shaped;
+      source_log_sum_exp = kernels.log_sum_exp(vocab, shaped.data());
+      draw.failed = !std::isfinite(source_log_sum_exp);
+      if (draw.failed) return;
+    }
+    const std::int32_t id =
+        params.temperature == 0.0f
+            ? static_cast<std::int32_t>(std::ranges::max_element(source) - source.begin())
+            : draw_id(kernels, source, source_log_sum_exp, uniform_at(params, draw.tokens.size()),
+                      sums_.data() + i * blocks);
+    draw.token = {id, row_log_prob(row.data(), log_sum_exp, id),
+                  kernels.entropy(vocab, row.data(), log_sum_exp)};
+  });
+}
+
+}  // namespace r1
