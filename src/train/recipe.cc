@@ -86,6 +86,7 @@ void declare(Schema& s, ModelRecipe& c) {
 void declare(Schema& s, DataRecipe& c) {
   s.weights("data.tasks", c.tasks);
   s.integer("data.documents", c.documents, 1, kMaxCount);
+  s.text("data.prompt_template", c.prompt_template);
   s.seed("data.seed", c.seed);
   s.integer("data.vocab_size", c.vocab_size, 257, kMaxSize);
   s.integer("data.tokenizer_documents", c.tokenizer_documents, 1, kMaxCount);

@@ -97,6 +97,7 @@ struct ModelRecipe {
 struct DataRecipe {
   std::vector<WeightedName> tasks;  // empty: every task with equal weight
   std::int64_t documents = 200000;  // size of the corpus; one epoch
+  std::string prompt_template = "r1-zero-nano";
   std::uint64_t seed = 1;
   std::int64_t vocab_size = 2048;
   std::int64_t tokenizer_documents = 20000;  // the BPE is trained on the first so many

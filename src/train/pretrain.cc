@@ -1,0 +1,233 @@
+#include "train/pretrain.h"
+
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <thread>
+
+#include "base/file.h"
+#include "base/progress.h"
+#include "text/tokenizer_json.h"
+#include "train/checkpoint.h"
+#include "train/data.h"
+#include "train/language_model_loss.h"
+#include "train/metrics.h"
+#include "train/run_summary.h"
+
+namespace r1::train {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// One run: what it trains, from where, and what it has done.
+class Pretraining {
+ public:
+  Pretraining(const PretrainRecipe& recipe, const RunOptions& options)
+      : recipe_(recipe),
+        options_(options),
+        run_(recipe.run.output_dir),
+        backend_(thread_count(recipe.run)),
+        corpus_(make_corpus(recipe.data)),
+        resolved_(resolved_yaml(recipe)) {}
+
+  void run() {
+    const std::optional<std::filesystem::path> resumed = find_checkpoint();
+    tokenizer_ = resumed ? text::load_tokenizer(*resumed) : train_tokenizer(recipe_.data, corpus_);
+    const ModelConfig config = parse_config(
+        model_config_json(recipe_.model, tokenizer_->vocab_size(), recipe_.run.precision), "model");
+    model_ = Model::initialise(backend_, config, config.precision(), recipe_.run.seed);
+    optimizer_.emplace(*model_, recipe_.optimizer);
+    if (resumed) state_ = load_checkpoint(backend_, *resumed, checkpoint(), resolved_);
+    run_.create();
+    write_file_atomically(run_.recipe(), resolved_);
+    announce();
+
+    MetricsWriter metrics(run_, resumed ? std::optional(state_.step) : std::nullopt);
+    ProgressOptions shown;
+    shown.start = state_.step;
+    Progress progress("pretrain", recipe_.run.max_steps, std::move(shown));
+    while (state_.step < recipe_.run.max_steps) {
+      step(metrics, progress);
+      const bool last = state_.step == recipe_.run.max_steps;
+      const std::int64_t every = recipe_.run.save_steps;
+      if (last || (every > 0 && state_.step % every == 0)) {
+        metrics.sync();
+        save_checkpoint(run_.root(), checkpoint(), state_, *tokenizer_, resolved_,
+                        recipe_.run.save_total_limit);
+      }
+    }
+    AtomicDirectory directory(run_.root() / "model");
+    save_model(directory.path(), *model_, *tokenizer_);
+    directory.commit();
+  }
+
+ private:
+  static int thread_count(const RunConfig& run) {
+    if (run.threads > 0) return static_cast<int>(run.threads);
+    return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  }
+
+  Checkpoint checkpoint() { return {*model_, *optimizer_, nullptr}; }
+
+  std::optional<std::filesystem::path> find_checkpoint() const {
+    const auto newest = newest_checkpoint(run_.root());
+    if (options_.resume) return newest;
+    if (newest) {
+      throw Error(run_.root().string(), "a run is here already",
+                  "add --resume to go on with it, or choose another output_dir");
+    }
+    return std::nullopt;
+  }
+
+  // The documents of one update, from state_.next_sample on.
+  std::vector<Sequence> next_documents(std::int64_t first, std::int64_t* next) const {
+    std::vector<Sequence> documents;
+    std::int64_t tokens = 0;
+    while (tokens < recipe_.tokens_per_batch) {
+      documents.push_back(
+          encode_document(*tokenizer_,
+                          corpus_.document(static_cast<std::uint64_t>(first) %
+                                           static_cast<std::uint64_t>(recipe_.data.documents)),
+                          recipe_.max_length));
+      tokens += std::ssize(documents.back());
+      ++first;
+    }
+    *next = first;
+    return documents;
+  }
+
+  LanguageModelLossConfig loss_config() const {
+    return {recipe_.mtp_loss_weight, recipe_.seq_balance_alpha, recipe_.run.gradient_checkpointing};
+  }
+
+  // Measures one micro-batch, which leaves no trace in the weights, and tells what is to come.
+  void announce() {
+    std::int64_t next = 0;
+    const std::vector<Sequence> documents = next_documents(state_.next_sample, &next);
+    const std::size_t end = cut_by_tokens(documents, recipe_.micro_batch_tokens).front();
+    const PackedBatch packed = pack(std::span(documents).first(end));
+    const UpdateLabels labels = count_labels(packed, model_->prediction_modules());
+    // The first pass pays for fresh memory; the second is what all others cost.
+    double seconds = 0.0;
+    for (int pass = 0; pass < 2; ++pass) {
+      const Clock::time_point start = Clock::now();
+      language_model_loss(backend_, arena_, *model_, packed, labels, loss_config());
+      seconds = seconds_since(start);
+    }
+    model_->clear_gradients();
+
+    RunSummary summary;
+    summary.stage = "pretrain";
+    summary.parameters = count_parameters(model_->config());
+    summary.memory_bytes = peak_memory_bytes();
+    summary.steps = recipe_.run.max_steps - state_.step;
+    summary.tokens = summary.steps * recipe_.tokens_per_batch;
+    summary.seconds =
+        seconds * static_cast<double>(summary.tokens) / static_cast<double>(packed.batch.rows());
+    summary.threads = backend_.threads();
+    summary.isa = name_of(backend_.isa());
+    fmt::print(stderr, "{}\n", to_line(summary));
+  }
+
+  void step(MetricsWriter& metrics, Progress& progress) {
+    const Clock::time_point start = Clock::now();
+    std::int64_t next = 0;
+    const std::vector<Sequence> documents = next_documents(state_.next_sample, &next);
+    std::vector<PackedBatch> batches;
+    UpdateLabels labels;
+    std::size_t first = 0;
+    for (const std::size_t end : cut_by_tokens(documents, recipe_.micro_batch_tokens)) {
+      batches.push_back(pack(std::span(documents).subspan(first, end - first)));
+      add_labels(labels, count_labels(batches.back(), model_->prediction_modules()));
+      first = end;
+    }
+
+    LanguageModelLoss sum;
+    std::int64_t tokens = 0;
+    for (const PackedBatch& batch : batches) {
+      const LanguageModelLoss part =
+          language_model_loss(backend_, arena_, *model_, batch, labels, loss_config());
+      add_loss(sum, part);
+      tokens += batch.batch.rows();
+    }
+    model_->collect_gradients();
+    const double rate = learning_rate_at(recipe_.optimizer, state_.step, recipe_.run.max_steps);
+    update_routing_bias(*model_, sum.expert_load, recipe_.router_bias_update_speed);
+    const double norm = optimizer_->step(backend_, rate);
+    ++state_.step;
+    state_.next_sample = next;
+    state_.tokens += tokens;
+
+    const double loss = sum.next_token / static_cast<double>(labels.next_token);
+    if (state_.step % recipe_.run.logging_steps == 0) {
+      std::vector<Metric> row = {{"loss", loss}};
+      if (model_->prediction_modules() > 0) {
+        std::int64_t further = 0;
+        for (const std::int64_t count : labels.further) further += count;
+        row.emplace_back("mtp_loss", sum.further / static_cast<double>(further));
+      }
+      row.emplace_back("grad_norm", norm);
+      row.emplace_back("learning_rate", rate);
+      row.emplace_back("expert_load/max_over_mean", largest_load(sum.expert_load));
+      row.emplace_back("num_tokens", state_.tokens);
+      row.emplace_back("epoch", static_cast<double>(state_.next_sample) /
+                                    static_cast<double>(recipe_.data.documents));
+      metrics.log(state_.step, row);
+      const double seconds = seconds_since(start);
+      metrics.log_timing(state_.step, std::vector<Metric>{{"step_time", seconds},
+                                                          {"tokens_per_second",
+                                                           static_cast<double>(tokens) / seconds}});
+    }
+    progress.update(state_.step, fmt::format("loss {:.4f}", loss));
+  }
+
+  static void add_loss(LanguageModelLoss& sum, const LanguageModelLoss& part) {
+    sum.next_token += part.next_token;
+    sum.further += part.further;
+    sum.expert_load.resize(part.expert_load.size());
+    for (std::size_t layer = 0; layer < part.expert_load.size(); ++layer) {
+      sum.expert_load[layer].resize(part.expert_load[layer].size());
+      for (std::size_t i = 0; i < part.expert_load[layer].size(); ++i) {
+        sum.expert_load[layer][i] += part.expert_load[layer][i];
+      }
+    }
+  }
+
+  // The busiest expert's load over the mean, of the least balanced layer; 1 is perfect.
+  static double largest_load(const std::vector<std::vector<std::int64_t>>& load) {
+    double largest = 0.0;
+    for (const std::vector<std::int64_t>& layer : load) {
+      double total = 0.0, busiest = 0.0;
+      for (const std::int64_t tokens : layer) {
+        total += static_cast<double>(tokens);
+        busiest = std::max(busiest, static_cast<double>(tokens));
+      }
+      if (total > 0.0) largest = std::max(largest, busiest * static_cast<double>(layer.size()) / total);
+    }
+    return largest;
+  }
+
+  const PretrainRecipe& recipe_;
+  const RunOptions& options_;
+  RunDirectory run_;
+  Backend backend_;
+  tasks::Corpus corpus_;
+  std::string resolved_;
+  Arena arena_;
+  std::optional<text::Tokenizer> tokenizer_;
+  std::unique_ptr<Model> model_;
+  std::optional<AdamW> optimizer_;
+  RunState state_;
+};
+
+}  // namespace
+
+void run_pretrain(const PretrainRecipe& recipe, const RunOptions& options) {
+  Pretraining(recipe, options).run();
+}
+
+}  // namespace r1::train
