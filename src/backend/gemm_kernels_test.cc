@@ -102,8 +102,9 @@ TEST(GemmKernels, EveryKMatchesTheDefinition) {
 }
 
 TEST(GemmKernels, LargeSizesMatchTheDefinition) {
-  const std::int64_t sizes[][3] = {{1, 300, 2100}, {5, 100, 1057}, {13, 64, 1024}, {97, 49, 513},
-                                   {200, 33, 300}, {33, 530, 70},  {100, 48, 256}, {85, 16, 31}};
+  const std::int64_t sizes[][3] = {{1, 300, 2100}, {4, 40, 4500},  {5, 100, 1057},
+                                   {13, 64, 1024}, {97, 49, 513},  {200, 33, 300},
+                                   {33, 530, 70},  {100, 48, 256}, {85, 16, 31}};
   for (const auto& s : sizes) {
     expect_same_as_scalar(s[0], s[1], s[2], Values::ordinary, false);
     expect_same_as_scalar(s[0], s[1], s[2], Values::ordinary, true);

@@ -92,8 +92,10 @@ class Bf16Product : Product<V> {
   void run() {
     if (s_.k == 0) {
       if (!s_.accumulate) clear();
+    } else if (s_.m <= kRows) {
+      stream<kLongStreamBlock>();
     } else if (s_.m <= kStreamRows) {
-      stream();
+      stream<kStreamBlock>();
     } else {
       for (std::int64_t i = 0; i < s_.m; i += kBlockRows) {
         for (std::int64_t k = 0; k < s_.k; k += kBlock) {
@@ -111,10 +113,12 @@ class Bf16Product : Product<V> {
   static constexpr std::int64_t kBlockRows = 96;
   static_assert(kBlockRows % kRows == 0);
   // Few rows do not repay the widening: they take B as it is packed, panel after panel, a block of
-  // one panel staying in L1 for all of them.
-  static constexpr int kStreamBlock = 512;
+  // one panel staying in L1 for all of them. Rows of a single tile read each panel straight
+  // through.
+  static constexpr int kStreamBlock = 512, kLongStreamBlock = 4096;
   static constexpr std::int64_t kStreamRows = 24;
   static_assert(kStreamRows * kRowStride<kStreamBlock> <= kBlockRows * kRowStride<kBlock>);
+  static_assert(kRows * kRowStride<kLongStreamBlock> <= kBlockRows * kRowStride<kBlock>);
 
   template <std::int64_t kStride>
   void widen_rows(std::int64_t row, std::int64_t rows, std::int64_t k, std::int64_t count) {
@@ -161,13 +165,14 @@ class Bf16Product : Product<V> {
     });
   }
 
+  template <int kLength>
   void stream() {
-    constexpr std::int64_t kStride = kRowStride<kStreamBlock>;
+    constexpr std::int64_t kStride = kRowStride<kLength>;
     constexpr int P = Base::kPanelRegisters;
     // As even as can be: 4 + 4 rows rather than 6 + 2.
     const std::int64_t tiles = (s_.m + kRows - 1) / kRows, step = (s_.m + tiles - 1) / tiles;
-    for (std::int64_t k = 0; k < s_.k; k += kStreamBlock) {
-      const std::int64_t count = smaller(kStreamBlock, s_.k - k);
+    for (std::int64_t k = 0; k < s_.k; k += kLength) {
+      const std::int64_t count = smaller(kLength, s_.k - k);
       widen_rows<kStride>(0, s_.m, k, count);
       const bool from_c = s_.accumulate || k > 0;
       for (std::int64_t j = 0; j < s_.n; j += kPanelWidth) {
@@ -180,7 +185,7 @@ class Bf16Product : Product<V> {
           on_whole_columns<P * V::kWidth>(
               rows, s_.n - j, c_ + i * s_.ldc + j, s_.ldc, [&](float* c, std::int64_t ldc) {
                 with_rows<kRows>(rows, [&](auto r) {
-                  multiply_tile_bf16<V, decltype(r)::value, P, kStreamBlock>(
+                  multiply_tile_bf16<V, decltype(r)::value, P, kLength>(
                       count / 2, a_block_ + i * kStride, b, c, ldc, from_c);
                 });
               });

@@ -27,7 +27,7 @@ inline const T* panel_columns(const T* panels, std::int64_t k, std::int64_t colu
 // Rows of B for a bf16 tile, as they lie in the panel.
 template <typename V, int P>
 struct PackedPairs {
-  static constexpr std::int64_t kAhead = 1024;  // elements; hides the latency of memory
+  static constexpr std::int64_t kAhead = 2048;  // elements; hides the latency of memory
   const bf16* columns[P];
 
   void load(std::int64_t pair, V (&even)[P], V (&odd)[P]) const {
