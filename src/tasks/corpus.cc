@@ -40,8 +40,19 @@ std::string_view form_name(Form form) {
   return kNames[static_cast<std::size_t>(form)];
 }
 
-Corpus::Corpus(std::uint64_t seed, CorpusMixture mixture, RenderPrompt render_prompt)
-    : seed_(seed), mixture_(mixture), render_prompt_(std::move(render_prompt)) {
+std::vector<TaskShare> equal_shares() {
+  std::vector<TaskShare> shares;
+  for (const auto& task : all_tasks()) shares.push_back({task.get(), 1.0});
+  return shares;
+}
+
+Corpus::Corpus(std::uint64_t seed, CorpusMixture mixture, RenderPrompt render_prompt,
+               std::vector<TaskShare> shares)
+    : seed_(seed),
+      mixture_(mixture),
+      render_prompt_(std::move(render_prompt)),
+      shares_(std::move(shares)) {
+  R1_CHECK(!shares_.empty(), "no tasks");
   const double sum =
       mixture.guess + mixture.short_steps + mixture.careful + mixture.careful_check + mixture.mixed;
   R1_CHECK(std::abs(sum - 1.0) < 1e-6, "the styles' shares add up to {}", sum);
@@ -60,6 +71,17 @@ Style Corpus::draw_style(Rng& rng) const {
   return Style::kMixed;
 }
 
+const Task& Corpus::draw_task(Rng& rng) const {
+  double sum = 0.0;
+  for (const TaskShare& share : shares_) sum += share.weight;
+  double u = rng.uniform() * sum;
+  for (const TaskShare& share : shares_) {
+    if (u < share.weight) return *share.task;
+    u -= share.weight;
+  }
+  return *shares_.back().task;
+}
+
 Document Corpus::document(std::uint64_t index) const {
   // The problems' own streams are keyed by (task, split); this one draws what is around them.
   constexpr std::uint64_t kStream = 0x636f72707573;
@@ -70,8 +92,7 @@ Document Corpus::document(std::uint64_t index) const {
     document.completion = number_drill(rng);
     return document;
   }
-  const auto& tasks = all_tasks();
-  const Task& task = *tasks[rng.below(static_cast<std::uint32_t>(tasks.size()))];
+  const Task& task = draw_task(rng);
   document.problem = task.generate(Split::kTrain, seed_, index);
   document.prompt = render_prompt_(document.problem->question);
   if (rng.chance(mixture_.malformed)) {

@@ -32,7 +32,16 @@ struct CorpusMixture {
   double careful = 0.17;
   double careful_check = 0.13;
   double mixed = 0.03;
+  bool operator==(const CorpusMixture&) const = default;
 };
+
+// A family's share of the problems, relative to the others'.
+struct TaskShare {
+  const Task* task;
+  double weight;
+};
+// Every family alike.
+std::vector<TaskShare> equal_shares();
 
 struct Document {
   std::string prompt;      // empty for a drill
@@ -50,16 +59,19 @@ class Corpus {
   // render_prompt: puts a question into the prompt template.
   using RenderPrompt = std::function<std::string(std::string_view question)>;
 
-  Corpus(std::uint64_t seed, CorpusMixture mixture, RenderPrompt render_prompt);
+  Corpus(std::uint64_t seed, CorpusMixture mixture, RenderPrompt render_prompt,
+         std::vector<TaskShare> shares = equal_shares());
 
   Document document(std::uint64_t index) const;
 
  private:
   Style draw_style(Rng& rng) const;
+  const Task& draw_task(Rng& rng) const;
 
   std::uint64_t seed_;
   CorpusMixture mixture_;
   RenderPrompt render_prompt_;
+  std::vector<TaskShare> shares_;
 };
 
 }  // namespace r1::tasks

@@ -1,15 +1,36 @@
 #include "train/data.h"
 
+#include <cmath>
+
 #include "text/bpe_trainer.h"
 #include "text/chat_template.h"
 
 namespace r1::train {
 
+std::vector<tasks::TaskShare> task_shares(const std::vector<WeightedName>& names) {
+  if (names.empty()) return tasks::equal_shares();
+  std::vector<tasks::TaskShare> shares;
+  for (const WeightedName& name : names) {
+    shares.push_back({&tasks::find_task(name.name), name.weight});
+  }
+  return shares;
+}
+
 tasks::Corpus make_corpus(const DataRecipe& data) {
   const text::TemplateKind kind = text::template_kind(data.prompt_template);
-  return tasks::Corpus(data.seed, tasks::CorpusMixture{}, [kind](std::string_view question) {
-    return text::render_r1_zero(kind, question);
-  });
+  const tasks::CorpusMixture& mixture = data.mixture;
+  const double styles =
+      mixture.guess + mixture.short_steps + mixture.careful + mixture.careful_check + mixture.mixed;
+  if (std::abs(styles - 1.0) > 1e-6) {
+    throw Error("data.mixture",
+                fmt::format("the shares of guess, short_steps, careful, careful_check and mixed "
+                            "add up to {}, expected 1",
+                            styles));
+  }
+  return tasks::Corpus(
+      data.seed, mixture,
+      [kind](std::string_view question) { return text::render_r1_zero(kind, question); },
+      task_shares(data.tasks));
 }
 
 text::Tokenizer train_tokenizer(const DataRecipe& data, const tasks::Corpus& corpus) {

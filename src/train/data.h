@@ -10,6 +10,10 @@
 
 namespace r1::train {
 
+// The families a recipe names, with their weights; none named: all alike. Throws Error for an
+// unknown one.
+std::vector<tasks::TaskShare> task_shares(const std::vector<WeightedName>& names);
+
 // The base model's corpus with its prompts in the recipe's template.
 tasks::Corpus make_corpus(const DataRecipe& data);
 

@@ -85,6 +85,13 @@ void declare(Schema& s, ModelRecipe& c) {
 
 void declare(Schema& s, DataRecipe& c) {
   s.weights("data.tasks", c.tasks);
+  s.real("data.mixture.drills", c.mixture.drills, kUnit);
+  s.real("data.mixture.malformed", c.mixture.malformed, kUnit);
+  s.real("data.mixture.guess", c.mixture.guess, kUnit);
+  s.real("data.mixture.short_steps", c.mixture.short_steps, kUnit);
+  s.real("data.mixture.careful", c.mixture.careful, kUnit);
+  s.real("data.mixture.careful_check", c.mixture.careful_check, kUnit);
+  s.real("data.mixture.mixed", c.mixture.mixed, kUnit);
   s.integer("data.documents", c.documents, 1, kMaxCount);
   s.text("data.prompt_template", c.prompt_template);
   s.seed("data.seed", c.seed);

@@ -7,6 +7,8 @@
 #include <variant>
 #include <vector>
 
+#include "tasks/corpus.h"
+
 // A training run as a YAML file. Key names follow TRL (GRPOConfig, SFTConfig) and, for the model's
 // shape, Hugging Face's DeepSeek-V3 config.json. recipe.cc declares every key once, with its range;
 // that one list reads a file, takes `--set` overrides and prints the resolved recipe.
@@ -96,6 +98,7 @@ struct ModelRecipe {
 // `data:` the corpus of a base model and the tokenizer trained on it.
 struct DataRecipe {
   std::vector<WeightedName> tasks;  // empty: every task with equal weight
+  tasks::CorpusMixture mixture;
   std::int64_t documents = 200000;  // size of the corpus; one epoch
   std::string prompt_template = "r1-zero-nano";
   std::uint64_t seed = 1;
