@@ -1,5 +1,7 @@
 #include "model/model.h"
 
+#include <algorithm>
+
 #include "base/file.h"
 #include "base/rng.h"
 #include "formats/fp8_blocks.h"
@@ -85,6 +87,19 @@ void Model::visit_weights(const WeightVisitor& visitor) {
 void Model::refresh(Backend& backend) {
   for (const Part& part : parts()) part.refresh(backend);
   ++version_;
+}
+
+void Model::copy_weights(Backend& backend, Model& source) {
+  std::vector<const Weight*> weights;
+  source.visit_weights([&](Weight& weight) { weights.push_back(&weight); });
+  std::size_t next = 0;
+  visit_weights([&](Weight& weight) {
+    const Weight& from = *weights[next++];
+    R1_CHECK(from.name == weight.name && from.value.size() == weight.value.size(), "{} and {}",
+             from.name, weight.name);
+    std::copy(from.value.begin(), from.value.end(), weight.value.begin());
+  });
+  refresh(backend);
 }
 
 void Model::allocate_gradients() {

@@ -53,6 +53,8 @@ class Model {
   // MoE layers in order, those of the prediction modules last.
   std::vector<MixtureOfExperts*> mixtures();
 
+  // Takes over the masters of a model of the same config, and refreshes.
+  void copy_weights(Backend& backend, Model& source);
   // After a change of the masters: renews what forward passes read. Raises version().
   void refresh(Backend& backend);
   std::uint64_t version() const { return version_; }

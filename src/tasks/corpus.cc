@@ -46,13 +46,24 @@ std::vector<TaskShare> equal_shares() {
   return shares;
 }
 
+const Task& draw_task(const std::vector<TaskShare>& shares, Rng& rng) {
+  R1_CHECK(!shares.empty(), "no tasks");
+  double sum = 0.0;
+  for (const TaskShare& share : shares) sum += share.weight;
+  double u = rng.uniform() * sum;
+  for (const TaskShare& share : shares) {
+    if (u < share.weight) return *share.task;
+    u -= share.weight;
+  }
+  return *shares.back().task;
+}
+
 Corpus::Corpus(std::uint64_t seed, CorpusMixture mixture, RenderPrompt render_prompt,
                std::vector<TaskShare> shares)
     : seed_(seed),
       mixture_(mixture),
       render_prompt_(std::move(render_prompt)),
       shares_(std::move(shares)) {
-  R1_CHECK(!shares_.empty(), "no tasks");
   const double sum =
       mixture.guess + mixture.short_steps + mixture.careful + mixture.careful_check + mixture.mixed;
   R1_CHECK(std::abs(sum - 1.0) < 1e-6, "the styles' shares add up to {}", sum);
@@ -71,17 +82,6 @@ Style Corpus::draw_style(Rng& rng) const {
   return Style::kMixed;
 }
 
-const Task& Corpus::draw_task(Rng& rng) const {
-  double sum = 0.0;
-  for (const TaskShare& share : shares_) sum += share.weight;
-  double u = rng.uniform() * sum;
-  for (const TaskShare& share : shares_) {
-    if (u < share.weight) return *share.task;
-    u -= share.weight;
-  }
-  return *shares_.back().task;
-}
-
 Document Corpus::document(std::uint64_t index) const {
   // The problems' own streams are keyed by (task, split); this one draws what is around them.
   constexpr std::uint64_t kStream = 0x636f72707573;
@@ -92,7 +92,7 @@ Document Corpus::document(std::uint64_t index) const {
     document.completion = number_drill(rng);
     return document;
   }
-  const Task& task = draw_task(rng);
+  const Task& task = draw_task(shares_, rng);
   document.problem = task.generate(Split::kTrain, seed_, index);
   document.prompt = render_prompt_(document.problem->question);
   if (rng.chance(mixture_.malformed)) {

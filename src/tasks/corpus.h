@@ -42,6 +42,8 @@ struct TaskShare {
 };
 // Every family alike.
 std::vector<TaskShare> equal_shares();
+// A family by its weight; at least one share.
+const Task& draw_task(const std::vector<TaskShare>& shares, Rng& rng);
 
 struct Document {
   std::string prompt;      // empty for a drill
@@ -66,7 +68,6 @@ class Corpus {
 
  private:
   Style draw_style(Rng& rng) const;
-  const Task& draw_task(Rng& rng) const;
 
   std::uint64_t seed_;
   CorpusMixture mixture_;

@@ -125,22 +125,23 @@ void prune(const fs::path& run, std::int64_t keep, std::int64_t best_step) {
 
 }  // namespace
 
-void save_model(const fs::path& directory, const Model& model, const text::Tokenizer& tokenizer) {
+void save_model(const fs::path& directory, const Model& model, const ModelFiles& files) {
   model.save(directory);
-  text::save_tokenizer(tokenizer, directory);
+  text::save_tokenizer(files.tokenizer, directory);
   const ordered_json generation = {{"bos_token_id", model.config().bos_token_id},
                                    {"eos_token_id", model.config().eos_token_id},
                                    {"do_sample", true},
                                    {"temperature", 0.6},
-                                   {"top_p", 0.95}};
+                                   {"top_p", 0.95},
+                                   {"r1_prompt_template", files.prompt_template}};
   write_file_atomically(directory / "generation_config.json", generation.dump(2) + "\n");
 }
 
 void save_checkpoint(const fs::path& run, const Checkpoint& checkpoint, const RunState& state,
-                     const text::Tokenizer& tokenizer, const std::string& resolved_recipe,
+                     const ModelFiles& files, const std::string& resolved_recipe,
                      std::int64_t keep) {
   AtomicDirectory directory(checkpoint_path(run, state.step));
-  save_model(directory.path(), checkpoint.model, tokenizer);
+  save_model(directory.path(), checkpoint.model, files);
   save_training_state(directory.path() / "training.safetensors", checkpoint.model,
                       checkpoint.optimizer);
   if (checkpoint.reference != nullptr) {

@@ -31,8 +31,14 @@ struct Checkpoint {
   Model* reference = nullptr;  // null: the run has none
 };
 
+// What belongs to a model besides its weights.
+struct ModelFiles {
+  const text::Tokenizer& tokenizer;
+  std::string prompt_template;  // name of the plain-text template it was trained with
+};
+
 void save_checkpoint(const std::filesystem::path& run, const Checkpoint& checkpoint,
-                     const RunState& state, const text::Tokenizer& tokenizer,
+                     const RunState& state, const ModelFiles& files,
                      const std::string& resolved_recipe, std::int64_t keep);
 
 // The newest checkpoint of a run directory, if it has any.
@@ -44,6 +50,6 @@ RunState load_checkpoint(Backend& backend, const std::filesystem::path& director
 
 // A plain model directory: model, tokenizer, generation_config.json.
 void save_model(const std::filesystem::path& directory, const Model& model,
-                const text::Tokenizer& tokenizer);
+                const ModelFiles& files);
 
 }  // namespace r1::train

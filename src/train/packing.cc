@@ -27,20 +27,25 @@ PackedBatch pack(std::span<const Sequence> sequences) {
   return packed;
 }
 
-std::vector<std::size_t> cut_by_tokens(std::span<const Sequence> sequences,
+std::vector<std::size_t> cut_by_tokens(std::span<const std::int64_t> lengths,
                                        std::int64_t max_tokens) {
   std::vector<std::size_t> ends;
   std::int64_t tokens = 0;
-  for (std::size_t i = 0; i < sequences.size(); ++i) {
-    const std::int64_t length = std::ssize(sequences[i]);
-    if (tokens > 0 && tokens + length > max_tokens) {
+  for (std::size_t i = 0; i < lengths.size(); ++i) {
+    if (tokens > 0 && tokens + lengths[i] > max_tokens) {
       ends.push_back(i);
       tokens = 0;
     }
-    tokens += length;
+    tokens += lengths[i];
   }
-  if (!sequences.empty()) ends.push_back(sequences.size());
+  if (!lengths.empty()) ends.push_back(lengths.size());
   return ends;
+}
+
+std::vector<std::int64_t> lengths_of(std::span<const Sequence> sequences) {
+  std::vector<std::int64_t> lengths;
+  for (const Sequence& sequence : sequences) lengths.push_back(std::ssize(sequence));
+  return lengths;
 }
 
 }  // namespace r1::train

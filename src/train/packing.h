@@ -21,9 +21,10 @@ struct PackedBatch {
 };
 PackedBatch pack(std::span<const Sequence> sequences);
 
-// Cuts a run of sequences, in order, into groups of at most max_tokens (a longer sequence stands
+// Cuts sequences of these lengths, in order, into groups of at most max_tokens (a longer one stands
 // alone). Element i is the index behind the last sequence of group i.
-std::vector<std::size_t> cut_by_tokens(std::span<const Sequence> sequences,
+std::vector<std::size_t> cut_by_tokens(std::span<const std::int64_t> lengths,
                                        std::int64_t max_tokens);
+std::vector<std::int64_t> lengths_of(std::span<const Sequence> sequences);
 
 }  // namespace r1::train

@@ -3,7 +3,6 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
-#include <thread>
 
 #include "base/file.h"
 #include "base/progress.h"
@@ -35,7 +34,8 @@ class Pretraining {
         resolved_(resolved_yaml(recipe)) {}
 
   void run() {
-    const std::optional<std::filesystem::path> resumed = find_checkpoint();
+    const std::optional<std::filesystem::path> resumed =
+        checkpoint_to_resume(run_.root(), options_);
     tokenizer_ = resumed ? text::load_tokenizer(*resumed) : train_tokenizer(recipe_.data, corpus_);
     const ModelConfig config = parse_config(
         model_config_json(recipe_.model, tokenizer_->vocab_size(), recipe_.run.precision), "model");
@@ -56,32 +56,18 @@ class Pretraining {
       const std::int64_t every = recipe_.run.save_steps;
       if (last || (every > 0 && state_.step % every == 0)) {
         metrics.sync();
-        save_checkpoint(run_.root(), checkpoint(), state_, *tokenizer_, resolved_,
+        save_checkpoint(run_.root(), checkpoint(), state_, model_files(), resolved_,
                         recipe_.run.save_total_limit);
       }
     }
     AtomicDirectory directory(run_.root() / "model");
-    save_model(directory.path(), *model_, *tokenizer_);
+    save_model(directory.path(), *model_, model_files());
     directory.commit();
   }
 
  private:
-  static int thread_count(const RunConfig& run) {
-    if (run.threads > 0) return static_cast<int>(run.threads);
-    return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-  }
-
+  ModelFiles model_files() const { return {*tokenizer_, recipe_.data.prompt_template}; }
   Checkpoint checkpoint() { return {*model_, *optimizer_, nullptr}; }
-
-  std::optional<std::filesystem::path> find_checkpoint() const {
-    const auto newest = newest_checkpoint(run_.root());
-    if (options_.resume) return newest;
-    if (newest) {
-      throw Error(run_.root().string(), "a run is here already",
-                  "add --resume to go on with it, or choose another output_dir");
-    }
-    return std::nullopt;
-  }
 
   // The documents of one update, from state_.next_sample on.
   std::vector<Sequence> next_documents(std::int64_t first, std::int64_t* next) const {
@@ -108,7 +94,8 @@ class Pretraining {
   void announce() {
     std::int64_t next = 0;
     const std::vector<Sequence> documents = next_documents(state_.next_sample, &next);
-    const std::size_t end = cut_by_tokens(documents, recipe_.micro_batch_tokens).front();
+    const std::size_t end =
+        cut_by_tokens(lengths_of(documents), recipe_.micro_batch_tokens).front();
     const PackedBatch packed = pack(std::span(documents).first(end));
     const UpdateLabels labels = count_labels(packed, model_->prediction_modules());
     // The first pass pays for fresh memory; the second is what all others cost.
@@ -140,7 +127,7 @@ class Pretraining {
     std::vector<PackedBatch> batches;
     UpdateLabels labels;
     std::size_t first = 0;
-    for (const std::size_t end : cut_by_tokens(documents, recipe_.micro_batch_tokens)) {
+    for (const std::size_t end : cut_by_tokens(lengths_of(documents), recipe_.micro_batch_tokens)) {
       batches.push_back(pack(std::span(documents).subspan(first, end - first)));
       add_labels(labels, count_labels(batches.back(), model_->prediction_modules()));
       first = end;
@@ -206,7 +193,8 @@ class Pretraining {
         total += static_cast<double>(tokens);
         busiest = std::max(busiest, static_cast<double>(tokens));
       }
-      if (total > 0.0) largest = std::max(largest, busiest * static_cast<double>(layer.size()) / total);
+      if (total > 0.0)
+        largest = std::max(largest, busiest * static_cast<double>(layer.size()) / total);
     }
     return largest;
   }

@@ -1,12 +1,9 @@
 #pragma once
 
 #include "train/recipe.h"
+#include "train/run.h"
 
 namespace r1::train {
-
-struct RunOptions {
-  bool resume = false;  // go on from the newest checkpoint in output_dir
-};
 
 // The base model: next-token and multi-token-prediction loss on the generated corpus, from random
 // weights. Writes metrics, checkpoints and, at the end, the model into output_dir/model.
