@@ -1,5 +1,6 @@
 // The model against fixtures computed by the official implementations: every fixture of a known
-// architecture in R1_GOLDEN_DIR (default ../shared/golden), and the small ones in tests/data.
+// architecture in R1_GOLDEN_DIR (default ../shared/golden), and the small ones carried in
+// tests/data/golden.
 
 #include <gtest/gtest.h>
 
@@ -8,6 +9,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "formats/safetensors.h"
@@ -23,20 +25,22 @@ constexpr float kHiddenTolerance = 2e-4f;
 constexpr float kCacheTolerance = 1e-4f;
 
 std::vector<fs::path> fixtures() {
-  std::vector<fs::path> found;
+  std::map<std::string, fs::path> found;  // by name: those carried here give way to the given ones
   const char* directory = std::getenv("R1_GOLDEN_DIR");
-  for (const fs::path& root :
-       {fs::path(directory != nullptr ? directory : "../shared/golden"), fs::path("tests/data")}) {
+  for (const fs::path& root : {fs::path("tests/data/golden"),
+                               fs::path(directory != nullptr ? directory : "../shared/golden")}) {
     std::error_code error;
     for (const fs::directory_entry& entry : fs::directory_iterator(root, error)) {
       const fs::path config = entry.path() / "config.json";
       if (!fs::exists(config) || !fs::exists(entry.path() / "golden.safetensors")) continue;
       const auto type = nlohmann::json::parse(std::ifstream(config)).value("model_type", "");
-      if (type == "deepseek_v3" || type == "deepseek_v2") found.push_back(entry.path());
+      if (type != "deepseek_v3" && type != "deepseek_v2") continue;
+      found[entry.path().filename().string()] = entry.path();
     }
   }
-  std::ranges::sort(found);
-  return found;
+  std::vector<fs::path> paths;
+  for (const auto& [name, path] : found) paths.push_back(path);
+  return paths;
 }
 
 // One fixture, with the names of its golden tensors behind an optional prefix.
