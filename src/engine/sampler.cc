@@ -162,6 +162,7 @@ void shape_logits(const VectorKernels& kernels, const SamplingParams& params,
 }
 
 void Sampler::draw(Backend& backend, std::int64_t vocab, float* logits, std::span<Draw> draws) {
+  backend.begin_work();
   const auto width = static_cast<std::size_t>(vocab);
   const std::size_t blocks = (width + kBlock - 1) / kBlock;
   sums_.resize(std::max(sums_.size(), draws.size() * blocks));
