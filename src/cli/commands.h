@@ -1,0 +1,24 @@
+#pragma once
+
+namespace CLI {
+class App;
+}
+
+// One function per command: declares its arguments and what it runs. main.cc lists them.
+namespace r1::cli {
+
+void add_run(CLI::App& program);
+void add_score(CLI::App& program);
+void add_tokenize(CLI::App& program);
+void add_show(CLI::App& program);
+void add_train(CLI::App& program);
+void add_report(CLI::App& program);
+void add_eval(CLI::App& program);
+void add_tasks(CLI::App& program);
+
+// Sections of `r1 --help`.
+inline constexpr const char* kUseGroup = "Use a model";
+inline constexpr const char* kTrainGroup = "Train a model";
+inline constexpr const char* kMeasureGroup = "Measure";
+
+}  // namespace r1::cli

@@ -1,0 +1,94 @@
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <memory>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/progress.h"
+#include "cli/commands.h"
+#include "cli/flags.h"
+#include "cli/terminal.h"
+#include "eval/evaluation_report.h"
+
+namespace r1::cli {
+namespace {
+
+struct Options {
+  std::string model, out;
+  std::string tasks = "all";
+  SamplingFlags sampling;
+  eval::EvaluationOptions evaluation;
+  int threads = 0;
+  bool json = false;
+};
+
+std::vector<std::string> split_names(const std::string& text) {
+  if (text == "all") return {};
+  std::vector<std::string> names = CLI::detail::split(text, ',');
+  for (const std::string& name : names) tasks::find_task(name);
+  return names;
+}
+
+void run(Options options) {
+  eval::EvaluationOptions& evaluation = options.evaluation;
+  evaluation.tasks = split_names(options.tasks);
+  options.sampling.apply(evaluation.sampling);
+  Backend backend(thread_count(options.threads));
+  const eval::ReasoningModel model = eval::load_reasoning_model(backend, options.model);
+
+  eval::Evaluation result;
+  {
+    std::optional<Progress> progress;
+    result = eval::evaluate(backend, model, evaluation, [&](std::int64_t done, std::int64_t total) {
+      if (!progress) {
+        ProgressOptions shown;
+        shown.unit = "samples";
+        progress.emplace("eval", total, std::move(shown));
+      }
+      progress->update(done);
+    });
+  }
+  const std::string json = eval::to_json(result, evaluation, model);
+  if (!options.out.empty()) write_file_atomically(options.out, std::string_view(json));
+  show(options.json ? json : eval::to_table(result, evaluation));
+}
+
+}  // namespace
+
+void add_eval(CLI::App& program) {
+  CLI::App& command = *program.add_subcommand("eval", "Measure a model on held-out problems.")
+                           ->group(kMeasureGroup);
+  const auto options = std::make_shared<Options>();
+  eval::EvaluationOptions& evaluation = options->evaluation;
+  add_model(command, options->model);
+  command.add_option("--tasks", options->tasks, "Families, as `r1 tasks list` names them, or all.")
+      ->type_name("A,B")
+      ->capture_default_str();
+  command.add_option("--problems", evaluation.problems, "Held-out problems of each family.")
+      ->type_name("N")
+      ->check(CLI::Range(std::int64_t{1}, eval::kMaxProblems))
+      ->capture_default_str();
+  command.add_option("--samples", evaluation.samples, "Completions of each problem (K).")
+      ->type_name("K")
+      ->check(CLI::Range(std::int64_t{1}, eval::kMaxSamples))
+      ->capture_default_str();
+  command
+      .add_option("--max-tokens", evaluation.max_tokens,
+                  "Longest completion; 0: up to the context's end.")
+      ->type_name("N")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 30))
+      ->capture_default_str();
+  command.add_option("--resamples", evaluation.bootstrap.resamples, "Of the bootstrap intervals.")
+      ->type_name("N")
+      ->check(CLI::Range(1000, 1'000'000))
+      ->capture_default_str();
+  add_sampling(command, options->sampling);
+  add_json(command, options->json);
+  command.add_option("--out", options->out, "Write the JSON object to this file too.")
+      ->type_name("FILE");
+  add_threads(command, options->threads);
+  command.callback([options] { run(*options); });
+}
+
+}  // namespace r1::cli

@@ -1,0 +1,128 @@
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "cli/answer_printer.h"
+#include "cli/chat.h"
+#include "cli/commands.h"
+#include "cli/flags.h"
+#include "cli/terminal.h"
+#include "eval/ask.h"
+
+namespace r1::cli {
+namespace {
+
+struct Options {
+  std::string model;
+  std::optional<std::string> prompt;
+  SamplingFlags sampling;
+  std::int64_t max_tokens = 0;
+  std::vector<std::string> stops;
+  int threads = 0;
+  bool json = false, log_probs = false, verbose = false;
+};
+
+void print_json(const eval::Answer& answer, double load_seconds, bool log_probs) {
+  nlohmann::ordered_json object = {{"thinking", answer.thinking},
+                                   {"answer", answer.answer},
+                                   {"text", answer.text},
+                                   {"well_formed", answer.well_formed},
+                                   {"finish_reason", eval::name_of(answer.finish)},
+                                   {"prompt_tokens", answer.prompt_tokens},
+                                   {"tokens", answer.tokens.size()},
+                                   {"timings",
+                                    {{"load_seconds", load_seconds},
+                                     {"first_token_seconds", answer.first_token_seconds},
+                                     {"seconds", answer.seconds},
+                                     {"prompt_tokens_per_second", prompt_tokens_per_second(answer)},
+                                     {"tokens_per_second", tokens_per_second(answer)}}}};
+  if (log_probs) {
+    object["ids"] = nlohmann::ordered_json::array();
+    object["log_probs"] = nlohmann::ordered_json::array();
+    for (const SampledToken& token : answer.tokens) {
+      object["ids"].push_back(token.id);
+      object["log_probs"].push_back(token.log_prob);
+    }
+  }
+  show(object.dump() + "\n");
+}
+
+void answer_once(const Options& options, std::string_view prompt, Backend& backend,
+                 const eval::ReasoningModel& model, const eval::AskOptions& ask_options,
+                 double load_seconds) {
+  const Interrupt interrupt;
+  EngineOptions engine_options;
+  engine_options.max_sequences = 1;
+  Engine engine(backend, *model.model, engine_options);
+  AnswerPrinter printer(stdout_has_styles());
+  const eval::Answer answer = eval::ask(
+      engine, model, prompt, ask_options,
+      [&](const text::SectionEvent& event) {
+        if (!options.json) printer.print(event);
+      },
+      [&] { return interrupt.requested(); });
+  printer.finish();
+  if (options.json) {
+    print_json(answer, load_seconds, options.log_probs);
+  } else if (answer.finish != FinishReason::stop) {
+    fmt::print(
+        stderr, "({})\n",
+        answer.finish == FinishReason::length ? "cut off: no more tokens are allowed" : "stopped");
+  }
+  if (options.verbose) {
+    fmt::print(stderr, "loaded in {:.2f} s; {}\n", load_seconds, timing_line(answer));
+  }
+}
+
+void run(const Options& options) {
+  const auto start = std::chrono::steady_clock::now();
+  Backend backend(thread_count(options.threads));
+  const eval::ReasoningModel model = eval::load_reasoning_model(backend, options.model);
+  const double load_seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+
+  eval::AskOptions ask_options{model.sampling, options.max_tokens, options.stops};
+  options.sampling.apply(ask_options.sampling);
+  if (!options.prompt && stdin_is_terminal()) {
+    if (options.json) throw UsageError("run", "--json needs a PROMPT");
+    Chat(backend, model, ask_options, options.verbose).run();
+    return;
+  }
+  std::string prompt = options.prompt ? *options.prompt : read_stdin();
+  while (prompt.ends_with('\n') || prompt.ends_with('\r')) prompt.pop_back();
+  if (prompt.empty()) throw Error("prompt", "it is empty", "give a problem to solve");
+  answer_once(options, prompt, backend, model, ask_options, load_seconds);
+}
+
+}  // namespace
+
+void add_run(CLI::App& program) {
+  CLI::App& command =
+      *program.add_subcommand("run", "Ask a model, or chat with it.")->group(kUseGroup);
+  const auto options = std::make_shared<Options>();
+  add_model(command, options->model);
+  command.add_option("PROMPT", options->prompt,
+                     "The problem. Without it: standard input, or a chat at a terminal.");
+  add_json(command, options->json);
+  command.add_flag("--logprobs", options->log_probs, "With --json: ids and their log-probs.");
+  command.add_flag("--verbose", options->verbose, "Tell how fast it was.");
+  add_threads(command, options->threads);
+  add_sampling(command, options->sampling);
+  command
+      .add_option("--max-tokens", options->max_tokens,
+                  "Longest completion (default: up to the context's end).")
+      ->type_name("N")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 30))
+      ->group("Sampling");
+  command.add_option("--stop", options->stops, "End the answer before this text; repeatable.")
+      ->type_name("TEXT")
+      ->allow_extra_args(false)
+      ->group("Sampling");
+  command.callback([options] { run(*options); });
+}
+
+}  // namespace r1::cli

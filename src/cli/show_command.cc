@@ -1,0 +1,84 @@
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.h"
+#include "cli/flags.h"
+#include "cli/terminal.h"
+#include "eval/reasoning_model.h"
+#include "formats/hf_directory.h"
+
+namespace r1::cli {
+namespace {
+
+struct Options {
+  std::string model;
+  bool json = false;
+};
+
+void run(const Options& options) {
+  const HfDirectory files = HfDirectory::open(options.model);
+  const ModelConfig config = parse_config(files.config(), options.model + "/config.json");
+  eval::GenerationConfig generation;
+  if (files.generation_config()) {
+    generation = eval::parse_generation_config(*files.generation_config(),
+                                               options.model + "/generation_config.json");
+  }
+  const ParameterCount count = count_parameters(config);
+  const std::string_view prompt_template = text::template_name(generation.prompt_template);
+  if (options.json) {
+    const nlohmann::ordered_json object = {
+        {"model", options.model},
+        {"model_type", config.model_type},
+        {"parameters", count.total},
+        {"active_parameters", count.active},
+        {"multi_token_prediction_parameters", count.multi_token_prediction},
+        {"layers", config.num_hidden_layers},
+        {"hidden_size", config.hidden_size},
+        {"routed_experts", config.n_routed_experts},
+        {"experts_per_token", config.num_experts_per_tok},
+        {"vocab_size", config.vocab_size},
+        {"context", config.max_position_embeddings},
+        {"precision", config.torch_dtype},
+        {"tensors", files.names().size()},
+        {"prompt_template", prompt_template}};
+    show(object.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+    return;
+  }
+  const auto line = [](std::string_view name, const std::string& value) {
+    fmt::print("{:<12} {}\n", name, printable(value));
+  };
+  const auto millions = [](std::int64_t n) {
+    return fmt::format("{:.2f} M", static_cast<double>(n) / 1e6);
+  };
+  line("model", options.model);
+  line("type", fmt::format("{}, {}", config.model_type, config.torch_dtype));
+  line("parameters",
+       fmt::format("{}, {} active per token, {} in prediction modules", millions(count.total),
+                   millions(count.active), millions(count.multi_token_prediction)));
+  line("layers", fmt::format("{} of width {}, {} heads", config.num_hidden_layers,
+                             config.hidden_size, config.num_attention_heads));
+  line("experts", config.n_routed_experts == 0
+                      ? "none"
+                      : fmt::format("{} of {} per token, {} shared", config.num_experts_per_tok,
+                                    config.n_routed_experts, config.n_shared_experts));
+  line("cache", fmt::format("{} numbers per token and layer", config.kv_row_size()));
+  line("vocabulary", fmt::format("{} tokens", config.vocab_size));
+  line("context", fmt::format("{} tokens", config.max_position_embeddings));
+  line("template", std::string(prompt_template));
+}
+
+}  // namespace
+
+void add_show(CLI::App& program) {
+  CLI::App& command = *program.add_subcommand("show", "Describe a model.")->group(kUseGroup);
+  const auto options = std::make_shared<Options>();
+  add_model(command, options->model);
+  add_json(command, options->json);
+  command.callback([options] { run(*options); });
+}
+
+}  // namespace r1::cli

@@ -1,0 +1,128 @@
+#include "cli/terminal.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+#include "base/error.h"
+#include "base/progress_text.h"
+#include "text/utf8.h"
+
+namespace r1::cli {
+namespace {
+
+// Set by the signal handler, which can reach nothing but what lives as long as the program.
+std::atomic<bool> interrupted{false};
+static_assert(std::atomic<bool>::is_always_lock_free);
+
+}  // namespace
+
+bool stdin_is_terminal() { return isatty(STDIN_FILENO) == 1; }
+bool stdout_is_terminal() { return isatty(STDOUT_FILENO) == 1; }
+
+bool stdout_has_styles() {
+  const char* no_color = std::getenv("NO_COLOR");
+  const char* term = std::getenv("TERM");
+  return stdout_is_terminal() && (no_color == nullptr || *no_color == '\0') &&
+         (term == nullptr || std::string_view(term) != "dumb");
+}
+
+std::string printable(std::string_view text) {
+  std::string out;
+  for (;;) {
+    const std::size_t end = text.find('\n');
+    out += fit_to_width(text.substr(0, end), std::numeric_limits<std::size_t>::max());
+    if (end == text.npos) return out;
+    out += '\n';
+    text.remove_prefix(end + 1);
+  }
+}
+
+std::string quoted(std::string_view bytes) {
+  std::string out = "\"";
+  while (!bytes.empty()) {
+    const text::Utf8Step step = text::next_utf8(bytes);
+    const std::string_view character = bytes.substr(0, step.length);
+    if (character == "\n") {
+      out += "\\n";
+    } else if (character == "\"" || character == "\\") {
+      out += '\\';
+      out += character;
+    } else if (step.kind == text::Utf8Kind::kValid && printable(character) == character) {
+      out += character;
+    } else {
+      for (const char byte : character) {
+        out += fmt::format("\\x{:02x}", static_cast<unsigned char>(byte));
+      }
+    }
+    bytes.remove_prefix(step.length);
+  }
+  return out + '"';
+}
+
+std::string read_stdin() {
+  std::string text;
+  char buffer[65536];
+  for (;;) {
+    const std::size_t count = std::fread(buffer, 1, sizeof buffer, stdin);
+    text.append(buffer, count);
+    if (text.size() > kMaxInputBytes) {
+      throw Error("standard input", fmt::format("is longer than {} bytes", kMaxInputBytes));
+    }
+    if (count < sizeof buffer) break;
+  }
+  if (std::ferror(stdin) != 0) throw Error("standard input", "cannot be read");
+  return text;
+}
+
+void show(std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  std::fflush(stdout);
+}
+
+LineReader::Result LineReader::read(std::string& line) {
+  for (;;) {
+    const std::size_t end = buffer_.find('\n');
+    if (end != buffer_.npos || buffer_.size() >= kMaxInputBytes) {
+      line = buffer_.substr(0, end);
+      buffer_.erase(0, end == buffer_.npos ? end : end + 1);
+      return Result::kLine;
+    }
+    char bytes[4096];
+    const ssize_t count = ::read(STDIN_FILENO, bytes, sizeof bytes);
+    if (count > 0) {
+      buffer_.append(bytes, static_cast<std::size_t>(count));
+    } else if (count < 0 && errno == EINTR) {
+      buffer_.clear();
+      return Result::kInterrupted;
+    } else {
+      line = std::exchange(buffer_, {});
+      return line.empty() ? Result::kEnd : Result::kLine;
+    }
+  }
+}
+
+Interrupt::Interrupt() {
+  struct sigaction action {};
+  action.sa_handler = [](int) { interrupted = true; };  // without SA_RESTART: read() returns
+  sigaction(SIGINT, &action, nullptr);
+}
+
+Interrupt::~Interrupt() {
+  struct sigaction action {};
+  action.sa_handler = SIG_DFL;
+  sigaction(SIGINT, &action, nullptr);
+}
+
+bool Interrupt::requested() const { return interrupted; }
+void Interrupt::clear() { interrupted = false; }
+
+}  // namespace r1::cli

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace r1::cli {
+
+inline constexpr std::size_t kMaxInputBytes = std::size_t{16} << 20;  // of a text on stdin
+
+bool stdin_is_terminal();
+bool stdout_is_terminal();
+// Whether stdout understands colours, and nobody asked to do without (no-color.org).
+bool stdout_has_styles();
+
+// Several lines of UTF-8 without anything that could steer a terminal.
+std::string printable(std::string_view text);
+
+// Bytes on one line within quotes: escapes for controls and for what is not UTF-8.
+std::string quoted(std::string_view bytes);
+
+// All of stdin. Throws Error when it is longer than kMaxInputBytes.
+std::string read_stdin();
+
+// Writes to stdout at once, so that a reader sees an answer grow.
+void show(std::string_view text);
+
+// Lines typed at a terminal. Unlike std::getline, a signal ends the wait.
+class LineReader {
+ public:
+  enum class Result { kLine, kEnd, kInterrupted };
+  // The line without its end. Longer lines than kMaxInputBytes are cut.
+  Result read(std::string& line);
+
+ private:
+  std::string buffer_;
+};
+
+// While it lives, Ctrl-C is noted instead of ending the program.
+class Interrupt {
+ public:
+  Interrupt();
+  ~Interrupt();
+  Interrupt(const Interrupt&) = delete;
+  Interrupt& operator=(const Interrupt&) = delete;
+
+  bool requested() const;
+  void clear();
+};
+
+}  // namespace r1::cli

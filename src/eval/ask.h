@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/engine.h"
+#include "eval/reasoning_model.h"
+#include "text/completion_stream.h"
+
+namespace r1::eval {
+
+struct AskOptions {
+  SamplingParams sampling;
+  std::int64_t max_tokens = 0;  // of the completion; 0: up to the context's end
+  std::vector<std::string> stops;
+};
+
+struct Answer {
+  std::string text;      // the completion, tags included
+  std::string thinking;  // of the first think block
+  std::string answer;    // of the last answer block; empty where there is none
+  bool well_formed = false;
+
+  std::vector<SampledToken> tokens;
+  FinishReason finish = FinishReason::length;
+  std::int64_t prompt_tokens = 0;
+  double first_token_seconds = 0.0;  // from the question to the first token drawn
+  double seconds = 0.0;              // from the question to the last
+};
+
+std::string_view name_of(FinishReason reason);
+
+// Asks one question and gives out what the reader may see as it appears. `cancelled` is asked after
+// each token; an answer that it ends is kept as far as it goes.
+// Throws Error when the prompt does not fit the context; the engine can be asked again.
+Answer ask(Engine& engine, const ReasoningModel& model, std::string_view question,
+           const AskOptions& options,
+           const std::function<void(const text::SectionEvent&)>& show = {},
+           const std::function<bool()>& cancelled = {});
+
+}  // namespace r1::eval
