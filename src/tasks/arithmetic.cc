@@ -20,7 +20,7 @@ constexpr std::int64_t kSymbolBase = -1'000'000;
 constexpr std::int64_t kPlus = kSymbolBase, kMinus = kSymbolBase - 1, kTimes = kSymbolBase - 2,
                        kOpen = kSymbolBase - 3, kClose = kSymbolBase - 4;
 
-constexpr std::int64_t kMaxValue = 199;  // of any intermediate result
+constexpr std::int64_t kMaxValue = 99;  // of any intermediate result
 
 std::string render(const Expression& expression, bool spaced = false) {
   std::string text;

@@ -27,11 +27,11 @@ enum Kind {
 std::string fact(Kind kind, Rng& rng) {
   switch (kind) {
     case kSum: {
-      const auto a = rng.between(1, 140), b = rng.between(1, 60);
+      const auto a = rng.between(1, 90), b = rng.between(1, 60);
       return fmt::format("{}+{}={}", a, b, a + b);
     }
     case kDifference: {
-      const auto a = rng.between(10, 199), b = rng.between(1, std::min<std::int64_t>(a, 99));
+      const auto a = rng.between(5, 120), b = rng.between(1, std::min<std::int64_t>(a, 99));
       return fmt::format("{}-{}={}", a, b, a - b);
     }
     case kProduct: {
@@ -44,8 +44,8 @@ std::string fact(Kind kind, Rng& rng) {
       return fmt::format("{}/{}={}", a * b, a, b);
     }
     case kRemainder: {
-      const auto divisor = rng.between(2, 12);
-      const auto n = rng.between(2, divisor < 4 ? 99 : 199);
+      const auto divisor = rng.between(2, 9);
+      const auto n = rng.between(2, 99);
       return fmt::format("{}={}*{}+{}", n, n / divisor, divisor, n % divisor);
     }
     case kComparison: {
@@ -74,7 +74,7 @@ std::string fact(Kind kind, Rng& rng) {
       return text;
     }
     default: {
-      const auto first = rng.between(1, 190);
+      const auto first = rng.between(1, 115);
       std::string text = fmt::format("{}", first);
       for (std::int64_t n = first + 1; n < first + 6; ++n) text += fmt::format(",{}", n);
       return text;

@@ -12,7 +12,7 @@ namespace {
 
 // Parameters: two or three numbers. Solved as Euclid did, by subtraction: each line needs the two
 // numbers of the line before and nothing else.
-constexpr std::int64_t kMaxNumber = 199;
+constexpr std::int64_t kMaxNumber = 120;
 constexpr int kFewestSubtractions = 3;  // of a problem of two numbers
 
 int subtractions(std::int64_t a, std::int64_t b) {
@@ -30,7 +30,7 @@ class Gcd : public Task {
  public:
   std::string_view name() const override { return "gcd"; }
   std::string_view description() const override {
-    return "greatest common divisor of two or three numbers below 200";
+    return "greatest common divisor of two or three numbers up to 120";
   }
 
   Verdict verify(const Problem& problem, std::string_view answer) const override {

@@ -74,8 +74,9 @@ class Linear : public Task {
   Parameters draw(int difficulty, Rng& rng) const override {
     for (;;) {
       const std::int64_t a = rng.between(2, 9);
-      const std::int64_t x = rng.between(2, 15);
-      const std::int64_t b = rng.between(1, difficulty == 1 ? 30 : 60);
+      const std::int64_t x = rng.between(2, 12);
+      const std::int64_t b = rng.between(1, 40);
+      if (a * x + b > 120) continue;
       if (difficulty == 1) return {kPlusForm, a, b, a * x + b, 0};
       if (difficulty == 2) {
         if (rng.chance(0.5)) {

@@ -23,6 +23,7 @@ enum Operation : std::int64_t {
 };
 constexpr std::uint32_t kOperations = 7;
 constexpr std::int64_t kMaxNumber = 50;
+constexpr std::int64_t kMaxSummand = 20;  // keeps sums to small numbers
 
 using Numbers = std::vector<std::int64_t>;
 
@@ -104,7 +105,7 @@ class List : public Task {
       const std::size_t count = static_cast<std::size_t>(difficulty) + (sorting ? 2 : 3);
       Parameters p = {operation};
       while (p.size() < count + 1) {
-        const std::int64_t number = rng.between(1, kMaxNumber);
+        const std::int64_t number = rng.between(1, operation == kSum ? kMaxSummand : kMaxNumber);
         if (std::find(p.begin() + 1, p.end(), number) == p.end()) p.push_back(number);
       }
       const bool some_even = std::any_of(p.begin() + 1, p.end(), is_even);

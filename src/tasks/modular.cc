@@ -37,7 +37,7 @@ class Modular : public Task {
  public:
   std::string_view name() const override { return "modular"; }
   std::string_view description() const override {
-    return "remainders of products, sums and powers modulo 4 to 12";
+    return "remainders of products, sums and powers modulo 3 to 9";
   }
 
   Verdict verify(const Problem& problem, std::string_view answer) const override {
@@ -52,11 +52,11 @@ class Modular : public Task {
 
  protected:
   Parameters draw(int difficulty, Rng& rng) const override {
-    const std::int64_t modulus = rng.between(4, 12);
+    const std::int64_t modulus = rng.between(3, 9);
     if (difficulty == 3 && rng.chance(0.5)) {
       return {kPower, modulus, rng.between(2, 30), rng.between(3, 5), 0};
     }
-    const std::int64_t most = difficulty == 3 ? 99 : 50;
+    const std::int64_t most = difficulty == 3 ? 80 : 50;
     const std::int64_t a = rng.between(11, most), b = rng.between(11, most);
     if (difficulty == 1) return {kProduct, modulus, a, b, 0};
     return {kProductSum, modulus, a, b, rng.between(5, 30)};

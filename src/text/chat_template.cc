@@ -23,9 +23,7 @@ constexpr std::array<Template, 2> kTemplates = {{
      "and <answer> </answer> tags, respectively, i.e., <think> reasoning process here </think> "
      "<answer> answer here </answer>. User: ",
      ". Assistant:"},
-    {TemplateKind::kR1ZeroNano, "r1-zero-nano",
-     "The Assistant thinks in <think> </think>, then answers in <answer> </answer>.\nUser: ",
-     "\nAssistant:"},
+    {TemplateKind::kR1ZeroNano, "r1-zero-nano", "User: ", "\nAssistant:"},
 }};
 
 const Template& find(TemplateKind kind) {

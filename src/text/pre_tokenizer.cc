@@ -22,7 +22,7 @@ PreTokenizerSpec nano_pre_tokenizer() {
   const auto isolate = [&](std::string pattern) {
     spec.splits.push_back({.kind = SplitRule::Kind::kRegex, .pattern = std::move(pattern)});
   };
-  isolate(R"(\p{N})");
+  isolate(R"(\p{N}{1,3})");
   // CJK ideographs, hiragana, katakana.
   isolate("[\u4E00-\u9FA5\u3040-\u309F\u30A0-\u30FF]+");
   // One punctuation mark with the Latin letters after it; a word with at most one leading space or
