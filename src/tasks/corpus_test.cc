@@ -66,11 +66,9 @@ TEST(Corpus, MixtureKnowsHowToReasonButSeldomDoes) {
                count.second);
     EXPECT_NEAR(count.second / chats, 1.0 / double(all_tasks().size()), 0.02);
   }
-  EXPECT_NEAR(drills / double(kDocuments), 0.10, 0.01);
-  EXPECT_GT(right / chats, 0.35);
-  EXPECT_LT(right / chats, 0.45);
-  EXPECT_GT(careful / chats, 0.25);
-  EXPECT_LT(careful / chats, 0.30);
+  EXPECT_NEAR(drills / double(kDocuments), 0.18, 0.01);
+  EXPECT_NEAR(right / chats, 0.53, 0.03);
+  EXPECT_NEAR(careful / chats, 0.34, 0.02);
 }
 
 }  // namespace
