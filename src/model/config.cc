@@ -10,9 +10,17 @@ namespace {
 
 using nlohmann::json;
 
-// Far above any published model; keeps products of sizes inside 64 bits.
-constexpr std::int64_t kMaxSize = std::int64_t{1} << 24;
-constexpr std::int64_t kMaxLayers = 4096;
+// Far above any published model. The products of these, added up, stay inside 64 bits.
+constexpr std::int64_t kMaxSize = std::int64_t{1} << 18;
+constexpr std::int64_t kMaxVocabulary = std::int64_t{1} << 20;
+constexpr std::int64_t kMaxPositions = std::int64_t{1} << 24;
+constexpr std::int64_t kMaxHeads = 4096, kMaxHeadSize = 4096;
+constexpr std::int64_t kMaxLayers = 1024;
+constexpr std::int64_t kMaxExperts = 4096;
+
+// Of all layers together; DeepSeek-V3 has 15 thousand.
+constexpr std::int64_t kMaxExpertsInAll = std::int64_t{1} << 17;
+constexpr std::int64_t kMaxParameters = std::int64_t{1} << 43;
 
 std::int64_t size_field(const json& object, std::string_view key, std::string_view where,
                         std::int64_t low, std::int64_t high = kMaxSize) {
@@ -44,12 +52,11 @@ std::optional<YarnScaling> parse_rope_scaling(const json& object, std::string_vi
   YarnScaling yarn;
   yarn.factor = require<double>(*found, "factor", where);
   yarn.original_max_position_embeddings =
-      size_field(*found, "original_max_position_embeddings", where, 1);
+      size_field(*found, "original_max_position_embeddings", where, 1, kMaxPositions);
   yarn.beta_fast = get_or<double>(*found, "beta_fast", where, 32.0);
   yarn.beta_slow = get_or<double>(*found, "beta_slow", where, 1.0);
   yarn.mscale = get_or<double>(*found, "mscale", where, 1.0);
   yarn.mscale_all_dim = get_or<double>(*found, "mscale_all_dim", where, 0.0);
-  if (!(yarn.factor >= 1.0)) throw Error(where, "rope_scaling factor must be at least 1");
   return yarn;
 }
 
@@ -92,28 +99,29 @@ ModelConfig parse_config(std::string_view text, std::string_view where) {
     throw Error(where, fmt::format("architecture \"{}\" is not supported", config.model_type),
                 "deepseek_v3 and deepseek_v2 are");
   }
-  config.vocab_size = size_field(object, "vocab_size", where, 1);
+  config.vocab_size = size_field(object, "vocab_size", where, 1, kMaxVocabulary);
   config.hidden_size = size_field(object, "hidden_size", where, 1);
   config.intermediate_size = size_field(object, "intermediate_size", where, 1);
   config.num_hidden_layers = size_field(object, "num_hidden_layers", where, 1, kMaxLayers);
-  config.num_attention_heads = size_field(object, "num_attention_heads", where, 1, 65536);
+  config.num_attention_heads = size_field(object, "num_attention_heads", where, 1, kMaxHeads);
   config.q_lora_rank = size_field_or(object, "q_lora_rank", where, 0, 0);
   config.kv_lora_rank = size_field(object, "kv_lora_rank", where, 1);
-  config.qk_nope_head_dim = size_field(object, "qk_nope_head_dim", where, 1, 65536);
-  config.qk_rope_head_dim = size_field(object, "qk_rope_head_dim", where, 2, 65536);
-  config.v_head_dim = size_field(object, "v_head_dim", where, 1, 65536);
-  config.max_position_embeddings = size_field(object, "max_position_embeddings", where, 1);
+  config.qk_nope_head_dim = size_field(object, "qk_nope_head_dim", where, 1, kMaxHeadSize);
+  config.qk_rope_head_dim = size_field(object, "qk_rope_head_dim", where, 2, kMaxHeadSize);
+  config.v_head_dim = size_field(object, "v_head_dim", where, 1, kMaxHeadSize);
+  config.max_position_embeddings =
+      size_field(object, "max_position_embeddings", where, 1, kMaxPositions);
 
-  config.n_routed_experts = size_field_or(object, "n_routed_experts", where, 0, 0, 65536);
+  config.n_routed_experts = size_field_or(object, "n_routed_experts", where, 0, 0, kMaxExperts);
   if (config.n_routed_experts > 0) {
     config.moe_intermediate_size = size_field(object, "moe_intermediate_size", where, 1);
-    config.num_experts_per_tok = size_field(object, "num_experts_per_tok", where, 1, 65536);
-    config.n_shared_experts = size_field_or(object, "n_shared_experts", where, 0, 0, 65536);
+    config.num_experts_per_tok = size_field(object, "num_experts_per_tok", where, 1, kMaxExperts);
+    config.n_shared_experts = size_field_or(object, "n_shared_experts", where, 0, 0, kMaxExperts);
     config.first_k_dense_replace =
         size_field_or(object, "first_k_dense_replace", where, 0, 0, kMaxLayers);
     config.moe_layer_freq = size_field_or(object, "moe_layer_freq", where, 1, 1, kMaxLayers);
-    config.n_group = size_field_or(object, "n_group", where, 1, 1, 65536);
-    config.topk_group = size_field_or(object, "topk_group", where, 1, 1, 65536);
+    config.n_group = size_field_or(object, "n_group", where, 1, 1, kMaxExperts);
+    config.topk_group = size_field_or(object, "topk_group", where, 1, 1, kMaxExperts);
     config.scoring_func =
         get_or<std::string>(object, "scoring_func", where, v3 ? "sigmoid" : "softmax");
     config.topk_method =
@@ -128,8 +136,8 @@ ModelConfig parse_config(std::string_view text, std::string_view where) {
   config.num_nextn_predict_layers =
       size_field_or(object, "num_nextn_predict_layers", where, 0, 0, 64);
   config.initializer_range = get_or<double>(object, "initializer_range", where, 0.02);
-  config.bos_token_id = size_field_or(object, "bos_token_id", where, 0, 0);
-  config.eos_token_id = size_field_or(object, "eos_token_id", where, 1, 0);
+  config.bos_token_id = size_field_or(object, "bos_token_id", where, 0, 0, kMaxVocabulary);
+  config.eos_token_id = size_field_or(object, "eos_token_id", where, 1, 0, kMaxVocabulary);
   config.torch_dtype = get_or<std::string>(object, "torch_dtype", where, "bfloat16");
   check_config(config, where);
   return config;
@@ -144,8 +152,25 @@ void check_config(const ModelConfig& config, std::string_view where) {
   need(config.kv_lora_rank > 0 && config.num_attention_heads > 0,
        "kv_lora_rank and num_attention_heads must be positive");
   need(config.qk_rope_head_dim % 2 == 0, "qk_rope_head_dim must be even");
-  need(config.rope_theta > 0.0, "rope_theta must be positive");
+  need(config.rope_theta > 1.0, "rope_theta must be above 1");
   need(config.rms_norm_eps >= 0.0, "rms_norm_eps must not be negative");
+  need(config.initializer_range >= 0.0, "initializer_range must not be negative");
+  if (config.rope_scaling) {
+    const YarnScaling& yarn = *config.rope_scaling;
+    need(yarn.factor >= 1.0, "rope_scaling factor must be at least 1");
+    need(yarn.beta_slow > 0.0 && yarn.beta_fast >= yarn.beta_slow,
+         "rope_scaling beta_slow must be positive and beta_fast no smaller");
+    need(yarn.mscale >= 0.0 && yarn.mscale_all_dim >= 0.0,
+         "rope_scaling mscale and mscale_all_dim must not be negative");
+  }
+  const std::int64_t layers = config.num_hidden_layers + config.num_nextn_predict_layers;
+  need(layers * config.n_routed_experts <= kMaxExpertsInAll,
+       "num_hidden_layers times n_routed_experts is more than any machine holds");
+  const ParameterCount count = count_parameters(config);
+  if (count.total + count.multi_token_prediction > kMaxParameters) {
+    throw Error(where, fmt::format("the sizes add up to {} parameters, more than any machine holds",
+                                   count.total + count.multi_token_prediction));
+  }
   if (config.n_routed_experts == 0) return;
   need(config.scoring_func == "sigmoid" || config.scoring_func == "softmax",
        "scoring_func must be \"sigmoid\" or \"softmax\"");

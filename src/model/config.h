@@ -16,6 +16,7 @@ struct YarnScaling {
   std::int64_t original_max_position_embeddings = 4096;
   double beta_fast = 32.0, beta_slow = 1.0;
   double mscale = 1.0, mscale_all_dim = 0.0;
+  bool operator==(const YarnScaling&) const = default;
 };
 
 // The shape of a DeepSeek-V2/V3 transformer, under the field names of Hugging Face's config.json.
@@ -65,6 +66,7 @@ struct ModelConfig {
   Precision precision() const {
     return torch_dtype == "float32" ? Precision::f32 : Precision::bf16;
   }
+  bool operator==(const ModelConfig&) const = default;
 };
 
 // Reads config.json; `where` stands for the file in errors. Throws Error for an architecture that

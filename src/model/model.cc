@@ -59,6 +59,7 @@ std::vector<Model::Part> Model::parts() {
                      if (!config_.tie_word_embeddings) return;
                      head_.weight.value = embedding_.weight.value.clone();
                      head_.refresh(backend, precision_, training_);
+                     head_.weight.value = {};  // the embedding's is the master
                    }});
   for (DecoderLayer& layer : layers_) {
     parts.push_back(
@@ -124,6 +125,10 @@ void Model::collect_gradients() {
 void Model::clear_gradients() {
   visit_weights(
       [](Weight& weight) { std::fill(weight.gradient.begin(), weight.gradient.end(), 0.0f); });
+  if (!config_.tie_word_embeddings) return;
+  // A tied head is not visited, but its share may wait to be collected.
+  AlignedBuffer<float>& part = head_.weight.gradient;
+  std::fill(part.begin(), part.end(), 0.0f);
 }
 
 std::unique_ptr<Model> Model::load(Backend& backend, const std::filesystem::path& path,
