@@ -2,6 +2,7 @@
 
 #include "backend/gemm_workspace.h"
 #include "backend/kernel_table.h"
+#include "backend/work_observer.h"
 #include "base/thread_pool.h"
 
 namespace r1 {
@@ -34,10 +35,18 @@ class Backend {
   // Scratch of the matrix products (matmul.h); one caller at a time, as with parallel_for.
   GemmWorkspace& gemm_workspace() { return gemm_workspace_; }
 
+  // Who is told what the work is for; null, as at first: nobody.
+  void observe(WorkObserver* observer) { observer_ = observer; }
+  WorkObserver* observer() const { return observer_; }
+  void begin_work(const std::source_location& where = std::source_location::current()) {
+    if (observer_ != nullptr) observer_->begin(where, Pass::forward);
+  }
+
  private:
   const KernelTable& kernels_;
   ThreadPool pool_;
   GemmWorkspace gemm_workspace_;
+  WorkObserver* observer_ = nullptr;
 };
 
 }  // namespace r1

@@ -2,7 +2,8 @@
 
 namespace r1 {
 
-Tensor ForwardContext::make(Shape shape) const {
+Tensor ForwardContext::make(Shape shape, const std::source_location& where) const {
+  backend.begin_work(where);
   Tensor tensor = make_constant(shape);
   if (tape != nullptr) tape->watch(tensor);
   return tensor;

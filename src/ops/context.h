@@ -1,5 +1,7 @@
 #pragma once
 
+#include <source_location>
+
 #include "backend/matmul.h"
 #include "ops/arena.h"
 #include "ops/tape.h"
@@ -14,8 +16,10 @@ struct ForwardContext {
   Precision precision = Precision::bf16;
   Tape* tape = nullptr;
 
-  // An uninitialised activation; watched if the tape records.
-  Tensor make(Shape shape) const;
+  // An uninitialised activation; watched if the tape records. Making its output is where an op
+  // begins, as far as the backend's observer is concerned.
+  Tensor make(Shape shape,
+              const std::source_location& where = std::source_location::current()) const;
   // An uninitialised activation that never carries a gradient.
   Tensor make_constant(Shape shape) const;
 };

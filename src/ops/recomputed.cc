@@ -14,7 +14,7 @@ void recomputed_backward(const ForwardContext& ctx, const Tensor& x, const Tenso
   const float* dout = ctx.tape->gradient(out);
   const Tape::Slot dx = ctx.tape->claim(x);
   const ArenaScope scope(ctx.arena);
-  Tape inner(ctx.arena);
+  Tape inner(ctx.arena, ctx.backend.observer());
   Tensor input{x.data, x.shape, Tape::kNoNode};
   if (dx.data != nullptr) inner.watch(input, dx);
   const Tensor again = layer({ctx.backend, ctx.arena, ctx.precision, &inner}, input);

@@ -45,7 +45,9 @@ bool Tape::has_gradient(const Tensor& tensor) const {
 
 void Tape::backward() {
   while (!records_.empty()) {
-    records_.back()();
+    const Record& record = records_.back();
+    if (observer_ != nullptr) observer_->begin(record.where, Pass::backward);
+    record.backward();
     records_.pop_back();
   }
 }

@@ -2,8 +2,10 @@
 
 #include <cstdint>
 #include <functional>
+#include <source_location>
 #include <vector>
 
+#include "backend/work_observer.h"
 #include "ops/arena.h"
 #include "ops/tensor.h"
 
@@ -24,14 +26,19 @@ class Tape {
     bool accumulate = false;
   };
 
-  explicit Tape(Arena& arena) : arena_(arena) {}
+  // The observer, if any, is told of each backward by the op that recorded it.
+  explicit Tape(Arena& arena, WorkObserver* observer = nullptr)
+      : arena_(arena), observer_(observer) {}
 
   // A new node for `tensor`; its gradient is allocated when first asked for.
   void watch(Tensor& tensor);
   // A new node for `tensor` whose gradient goes to memory that another tape owns.
   void watch(Tensor& tensor, Slot slot);
   // Appends the backward of one op. Records run in reverse order.
-  void record(Backward backward) { records_.push_back(std::move(backward)); }
+  void record(Backward backward,
+              const std::source_location& where = std::source_location::current()) {
+    records_.push_back({std::move(backward), where});
+  }
 
   // The gradient [same extents] of a watched tensor, zero at first; null if it has no node.
   float* gradient(const Tensor& tensor);
@@ -49,11 +56,16 @@ class Tape {
     float* gradient = nullptr;
     bool written = false;
   };
+  struct Record {
+    Backward backward;
+    std::source_location where;
+  };
   Node* node_of(const Tensor& tensor);
 
   Arena& arena_;
+  WorkObserver* observer_;
   std::vector<Node> nodes_;
-  std::vector<Backward> records_;
+  std::vector<Record> records_;
 };
 
 }  // namespace r1

@@ -36,6 +36,7 @@ void AdamW::set_steps(std::int64_t steps) {
 }
 
 double AdamW::step(Backend& backend, double learning_rate) {
+  backend.begin_work();
   std::vector<Block> blocks;
   std::vector<Weight*> weights;
   model_.visit_weights([&](Weight& weight) {

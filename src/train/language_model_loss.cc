@@ -39,7 +39,7 @@ LanguageModelLoss language_model_loss(Backend& backend, Arena& arena, Model& mod
                                       const PackedBatch& packed, const UpdateLabels& update,
                                       const LanguageModelLossConfig& config) {
   const Arena::Mark mark = arena.mark();
-  Tape tape(arena);
+  Tape tape(arena, backend.observer());
   const ForwardContext ctx{backend, arena, model.precision(), &tape};
   ForwardTrace trace;
   ForwardOptions options;
