@@ -15,6 +15,7 @@ void add_train(CLI::App& program);
 void add_report(CLI::App& program);
 void add_eval(CLI::App& program);
 void add_tasks(CLI::App& program);
+void add_bench(CLI::App& program);
 
 // Sections of `r1 --help`.
 inline constexpr const char* kUseGroup = "Use a model";
