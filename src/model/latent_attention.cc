@@ -43,13 +43,7 @@ Tensor LatentAttention::forward(const ForwardContext& ctx, const Tensor& x, cons
     q = rms_norm(ctx, linear(ctx, x, *query_down_), *query_norm_, kBottleneckEps);
   }
   q = reshape(linear(ctx, q, query_up_), {tokens, heads_, nope_dim_ + rope_dim_});
-  q = rope(ctx, q, table, batch.positions);
-  q = reshape(q, {tokens * heads_, nope_dim_ + rope_dim_});
-  const Tensor q_nope = reshape(slice_columns(ctx, q, 0, nope_dim_), {tokens, heads_, nope_dim_});
-  const Tensor q_rope = slice_columns(ctx, q, nope_dim_, rope_dim_);
-  const Tensor q_latent =
-      reshape(latent_queries(ctx, q_nope, latent_up_), {tokens * heads_, latent_});
-  q = reshape(concat_columns(ctx, q_latent, q_rope), {tokens, heads_, latent_ + rope_dim_});
+  q = latent_queries(ctx, q, latent_up_, table, batch.positions);
 
   const Tensor down = linear(ctx, x, latent_down_);
   const Tensor latent =

@@ -33,11 +33,6 @@ Tensor slice_columns(const ForwardContext& ctx, const Tensor& x, std::int64_t fi
 // x [T, in] to [T, out]; in the precision that the weight was refreshed with. With a model's head
 // these are the logits that token_log_probs forms, bit for bit; row_log_prob.h reads them alike.
 Tensor linear(const ForwardContext& ctx, const Tensor& x, LinearWeight& weight);
-// The absorbed halves of MLA: queries [T, heads, key_dim] to [T, heads, latent] ...
-Tensor latent_queries(const ForwardContext& ctx, const Tensor& q, LatentUpWeight& weight);
-// ... and attention outputs [T, heads, latent] to [T, heads, value_dim].
-Tensor latent_values(const ForwardContext& ctx, const Tensor& u, LatentUpWeight& weight);
-
 // --- positions
 enum class RopeLayout { interleaved, halves };
 // cos and sin per position, [positions, dim / 2] each; made once per model (model/rope.h).
@@ -49,6 +44,14 @@ struct RopeTable {
 // Rotates the last `table.dim` numbers of each head's vector; x [T, heads, head_dim].
 Tensor rope(const ForwardContext& ctx, const Tensor& x, const RopeTable& table,
             std::span<const std::int32_t> positions);
+
+// --- the absorbed halves of MLA (DeepSeek-V2 report, section 2.1.2 and appendix C)
+// Queries [T, heads, key_dim + rope] to [T, heads, latent + rope]: the first key_dim of each meet
+// the key half of the up-projection, the rest is rotated to the token's position ...
+Tensor latent_queries(const ForwardContext& ctx, const Tensor& q, LatentUpWeight& weight,
+                      const RopeTable& table, std::span<const std::int32_t> positions);
+// ... and attention outputs [T, heads, latent] to [T, heads, value_dim].
+Tensor latent_values(const ForwardContext& ctx, const Tensor& u, LatentUpWeight& weight);
 
 // --- attention over sequences
 // A run of consecutive rows of the batch that continue one sequence at position `start`. The spans

@@ -10,10 +10,11 @@
 // How ops split element and row work over threads. Results never depend on it.
 namespace r1 {
 
-// Elements that make a task worth handing to a thread: a few microseconds of streaming.
-inline constexpr std::int64_t kTaskElements = 8192;
-// Columns of a sum over rows that one task takes: whole cache lines, a few vectors in flight.
-inline constexpr std::int64_t kTaskColumns = 64;
+// Elements that make a task worth handing to a thread: some ten microseconds of streaming.
+inline constexpr std::int64_t kTaskElements = 16384;
+// Columns of a sum over rows that one task takes: whole cache lines, few enough that narrow rows
+// still feed several threads.
+inline constexpr std::int64_t kTaskColumns = 32;
 
 // body(first, last) over rows of `row_size` elements.
 template <typename Body>

@@ -1,20 +1,9 @@
 #include "ops/ops.h"
 #include "ops/parallel.h"
+#include "ops/rotate.h"
 
 namespace r1 {
 namespace {
-
-// Rotates the tail of each head's vector of one row, in place.
-void rotate_row(const VectorKernels& kernels, const RopeTable& table, std::int64_t position,
-                float sign, std::int64_t heads, std::int64_t head_dim, float* row) {
-  const float* cos = table.cos.data() + position * (table.dim / 2);
-  const float* sin = table.sin.data() + position * (table.dim / 2);
-  const auto rotate =
-      table.layout == RopeLayout::interleaved ? kernels.rope_interleaved : kernels.rope_halves;
-  for (std::int64_t head = 0; head < heads; ++head) {
-    rotate(table.dim, cos, sin, sign, row + (head + 1) * head_dim - table.dim);
-  }
-}
 
 void rope_backward(const ForwardContext& ctx, const Tensor& x, const RopeTable& table,
                    const std::vector<std::int32_t>& positions, const Tensor& out) {
@@ -31,8 +20,8 @@ void rope_backward(const ForwardContext& ctx, const Tensor& x, const RopeTable& 
     for (std::int64_t t = first; t < last; ++t) {
       float* row = rotated + t * size;
       copy_floats(size, dout + t * size, row);
-      rotate_row(kernels, table, positions[static_cast<std::size_t>(t)], -1.0f, heads, head_dim,
-                 row);
+      rotate_heads(kernels, table, positions[static_cast<std::size_t>(t)], -1.0f, heads, head_dim,
+                   row + head_dim - table.dim);
       if (dx.accumulate) kernels.add_into(size, row, dx.data + t * size);
     }
   });
@@ -44,20 +33,16 @@ Tensor rope(const ForwardContext& ctx, const Tensor& x, const RopeTable& table,
             std::span<const std::int32_t> positions) {
   const std::int64_t rows = x.rows(), size = x.row_size();
   const std::int64_t head_dim = x.shape[x.shape.rank() - 1];
-  R1_CHECK(static_cast<std::int64_t>(positions.size()) == rows && table.dim <= head_dim &&
-               table.dim % 2 == 0,
+  R1_CHECK(static_cast<std::int64_t>(positions.size()) == rows && table.dim <= head_dim,
            "x {} positions {} rope dim {}", to_string(x.shape), positions.size(), table.dim);
-  const auto known = static_cast<std::int64_t>(table.cos.size()) / (table.dim / 2);
-  for (std::int32_t position : positions) {
-    R1_CHECK(position >= 0 && position < known, "position {} of {}", position, known);
-  }
+  check_positions(table, positions);
   const Tensor out = ctx.make(x.shape);
   const VectorKernels& kernels = ctx.backend.kernels().vector;
   parallel_rows(ctx.backend, rows, size, [&](std::int64_t first, std::int64_t last) {
     for (std::int64_t t = first; t < last; ++t) {
       copy_floats(size, x.row(t), out.row(t));
-      rotate_row(kernels, table, positions[static_cast<std::size_t>(t)], 1.0f, size / head_dim,
-                 head_dim, out.row(t));
+      rotate_heads(kernels, table, positions[static_cast<std::size_t>(t)], 1.0f, size / head_dim,
+                   head_dim, out.row(t) + head_dim - table.dim);
     }
   });
   if (ctx.tape != nullptr) {
