@@ -10,8 +10,20 @@ namespace {
 constexpr unsigned kFlushToZero = 1u << 15;
 constexpr unsigned kDenormalsAreZero = 1u << 6;
 
-// Kernels follow one another within microseconds; a worker that slept would miss most of them.
+constexpr std::uint64_t kClosed = std::uint64_t{1} << 31;
+constexpr std::uint64_t kJoinedMask = kClosed - 1;
+
+// Kernels follow one another within microseconds; a thread that slept would miss most of them.
 constexpr int kSpinsBeforeSleep = 4000;
+
+// Returns once `value` is no longer `old`: spins first, then sleeps until notified.
+void wait_while(const std::atomic<std::uint32_t>& value, std::uint32_t old) {
+  for (int spins = 0; spins < kSpinsBeforeSleep; ++spins) {
+    if (value.load() != old) return;
+    _mm_pause();
+  }
+  value.wait(old);
+}
 
 }  // namespace
 
@@ -27,12 +39,9 @@ ThreadPool::ThreadPool(int threads) {
 }
 
 ThreadPool::~ThreadPool() {
-  {
-    std::lock_guard lock(mutex_);
-    stop_ = true;
-    generation_.fetch_add(1);
-  }
-  wake_.notify_all();
+  stop_.store(true);
+  generation_.fetch_add(1);
+  generation_.notify_all();
   for (std::thread& worker : workers_) worker.join();
 }
 
@@ -52,38 +61,38 @@ void ThreadPool::run(std::int64_t count, const void* context, Call call) {
   context_ = context;
   call_ = call;
   next_.store(0);
-  busy_.store(static_cast<int>(workers_.size()));
-  {
-    std::lock_guard lock(mutex_);
-    generation_.fetch_add(1);
-  }
-  wake_.notify_all();
+  left_.store(0);
+  const std::uint32_t generation = generation_.load() + 1;
+  party_.store(std::uint64_t{generation} << 32);
+  generation_.store(generation);
+  generation_.notify_all();
   take_indices();
+  const std::uint64_t joined = party_.fetch_or(kClosed) & kJoinedMask;
   // The last indices may still be running elsewhere; they end within a kernel's time.
-  for (int spins = 0; busy_.load() != 0; ++spins) {
-    if (spins < kSpinsBeforeSleep) {
-      _mm_pause();
-    } else {
-      std::this_thread::yield();
-    }
+  for (std::uint32_t left = left_.load(); left != joined; left = left_.load()) {
+    wait_while(left_, left);
   }
+}
+
+bool ThreadPool::join(std::uint32_t generation) {
+  std::uint64_t party = party_.load();
+  do {
+    if (party >> 32 != generation || (party & kClosed) != 0) return false;
+  } while (!party_.compare_exchange_weak(party, party + 1));
+  return true;
 }
 
 void ThreadPool::work() {
   const FlushDenormals flush;
-  std::uint64_t seen = 0;
+  std::uint32_t seen = 0;
   while (true) {
-    for (int spins = 0; generation_.load() == seen && spins < kSpinsBeforeSleep; ++spins) {
-      _mm_pause();
-    }
-    if (generation_.load() == seen) {
-      std::unique_lock lock(mutex_);
-      wake_.wait(lock, [&] { return generation_.load() != seen; });
-    }
+    wait_while(generation_, seen);
     seen = generation_.load();
-    if (stop_) return;
+    if (stop_.load()) return;
+    if (!join(seen)) continue;
     take_indices();
-    busy_.fetch_sub(1);
+    left_.fetch_add(1);
+    left_.notify_one();
   }
 }
 
