@@ -10,13 +10,14 @@ namespace {
 constexpr unsigned kFlushToZero = 1u << 15;
 constexpr unsigned kDenormalsAreZero = 1u << 6;
 
+constexpr std::uint64_t kClosed = std::uint64_t{1} << 31;
+constexpr std::uint64_t kJoinedMask = kClosed - 1;
+
 // Kernels follow one another within microseconds; a thread that slept would miss most of them.
 constexpr int kSpinsBeforeSleep = 4000;
 
-// Returns once `value` is no longer `old`: spins first, then sleeps until notified. Yielding
-// instead would be a storm of system calls wherever more threads than cores run.
-template <typename T>
-void wait_while(const std::atomic<T>& value, T old) {
+// Returns once `value` is no longer `old`: spins first, then sleeps until notified.
+void wait_while(const std::atomic<std::uint32_t>& value, std::uint32_t old) {
   for (int spins = 0; spins < kSpinsBeforeSleep; ++spins) {
     if (value.load() != old) return;
     _mm_pause();
@@ -39,13 +40,9 @@ ThreadPool::ThreadPool(int threads) {
 
 ThreadPool::~ThreadPool() {
   stop_.store(true);
-  start();
-  for (std::thread& worker : workers_) worker.join();
-}
-
-void ThreadPool::start() {
   generation_.fetch_add(1);
   generation_.notify_all();
+  for (std::thread& worker : workers_) worker.join();
 }
 
 void ThreadPool::take_indices() {
@@ -64,11 +61,25 @@ void ThreadPool::run(std::int64_t count, const void* context, Call call) {
   context_ = context;
   call_ = call;
   next_.store(0);
-  busy_.store(static_cast<int>(workers_.size()));
-  start();
+  left_.store(0);
+  const std::uint32_t generation = generation_.load() + 1;
+  party_.store(std::uint64_t{generation} << 32);
+  generation_.store(generation);
+  generation_.notify_all();
   take_indices();
+  const std::uint64_t joined = party_.fetch_or(kClosed) & kJoinedMask;
   // The last indices may still be running elsewhere; they end within a kernel's time.
-  for (int busy = busy_.load(); busy != 0; busy = busy_.load()) wait_while(busy_, busy);
+  for (std::uint32_t left = left_.load(); left != joined; left = left_.load()) {
+    wait_while(left_, left);
+  }
+}
+
+bool ThreadPool::join(std::uint32_t generation) {
+  std::uint64_t party = party_.load();
+  do {
+    if (party >> 32 != generation || (party & kClosed) != 0) return false;
+  } while (!party_.compare_exchange_weak(party, party + 1));
+  return true;
 }
 
 void ThreadPool::work() {
@@ -76,10 +87,12 @@ void ThreadPool::work() {
   std::uint32_t seen = 0;
   while (true) {
     wait_while(generation_, seen);
-    ++seen;  // the caller waits for all workers, so none misses a generation
+    seen = generation_.load();
     if (stop_.load()) return;
+    if (!join(seen)) continue;
     take_indices();
-    if (busy_.fetch_sub(1) == 1) busy_.notify_one();
+    left_.fetch_add(1);
+    left_.notify_one();
   }
 }
 

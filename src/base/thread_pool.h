@@ -45,16 +45,20 @@ class ThreadPool {
  private:
   using Call = void (*)(const void* context, std::int64_t index);
   void run(std::int64_t count, const void* context, Call call);
-  void start();
   void work();
+  bool join(std::uint32_t generation);
   void take_indices();
 
   std::vector<std::thread> workers_;
   std::atomic<std::uint32_t> generation_{0};  // of jobs; workers sleep on it
-  std::atomic<int> busy_{0};                  // workers not done; the caller sleeps on it
   std::atomic<bool> stop_{false};
+  // Who takes part in the job: generation << 32 | closed bit | workers that joined. A worker that
+  // wakes when the job is closed has nothing to do and is not waited for, so a thread that the
+  // system did not schedule costs no time.
+  std::atomic<std::uint64_t> party_{0};
+  std::atomic<std::uint32_t> left_{0};  // joined workers that are done; the caller sleeps on it
 
-  // The job; written before generation_ advances, read after.
+  // The job; written before party_ opens, read by those who joined.
   std::int64_t count_ = 0;
   const void* context_ = nullptr;
   Call call_ = nullptr;
