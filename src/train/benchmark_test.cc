@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <numeric>
 
+#include "model/model.h"
 #include "train/benchmark_clock.h"
 #include "train/benchmark_work.h"
 #include "train/recipe.h"
