@@ -67,21 +67,21 @@ void add_eval(CLI::App& program) {
       ->capture_default_str();
   command.add_option("--problems", evaluation.problems, "Held-out problems of each family.")
       ->type_name("N")
-      ->check(CLI::Range(std::int64_t{1}, eval::kMaxProblems))
+      ->check(number_within(std::int64_t{1}, eval::kMaxProblems))
       ->capture_default_str();
   command.add_option("--samples", evaluation.samples, "Completions of each problem (K).")
       ->type_name("K")
-      ->check(CLI::Range(std::int64_t{1}, eval::kMaxSamples))
+      ->check(number_within(std::int64_t{1}, eval::kMaxSamples))
       ->capture_default_str();
   command
       .add_option("--max-tokens", evaluation.max_tokens,
                   "Longest completion; 0: up to the context's end.")
       ->type_name("N")
-      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 30))
+      ->check(number_within(std::int64_t{0}, std::int64_t{1} << 30))
       ->capture_default_str();
   command.add_option("--resamples", evaluation.bootstrap.resamples, "Of the bootstrap intervals.")
       ->type_name("N")
-      ->check(CLI::Range(1000, 1'000'000))
+      ->check(number_within(1000, 1'000'000))
       ->capture_default_str();
   add_sampling(command, options->sampling);
   add_json(command, options->json);

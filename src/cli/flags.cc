@@ -23,7 +23,7 @@ void add_json(CLI::App& command, bool& json) {
 void add_threads(CLI::App& command, int& threads) {
   command.add_option("--threads", threads, "Threads to compute with (default: all).")
       ->type_name("N")
-      ->check(CLI::Range(1, 1024));
+      ->check(number_within(1, 1024));
 }
 
 int thread_count(int threads) {
@@ -44,25 +44,25 @@ void add_sampling(CLI::App& command, SamplingFlags& flags) {
   constexpr const char* kGroup = "Sampling";
   command.add_option("--temperature", flags.temperature, "0 takes the most probable token.")
       ->type_name("T")
-      ->check(CLI::Range(0.0, 100.0))
+      ->check(number_within(0.0f, 100.0f))
       ->group(kGroup);
   command.add_option("--top-k", flags.top_k, "Draw from the K most probable tokens; 0: from all.")
       ->type_name("K")
-      ->check(CLI::Range(std::int64_t{0}, std::numeric_limits<std::int64_t>::max()))
+      ->check(number_within(std::int64_t{0}, std::numeric_limits<std::int64_t>::max()))
       ->group(kGroup);
   command.add_option("--top-p", flags.top_p, "Draw from the likeliest tokens that sum up to P.")
       ->type_name("P")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(number_within(0.0f, 1.0f))
       ->group(kGroup);
   command.add_option("--min-p", flags.min_p, "Drop tokens below P times the likeliest one.")
       ->type_name("P")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(number_within(0.0f, 1.0f))
       ->group(kGroup);
   command
       .add_option("--repetition-penalty", flags.repetition_penalty,
                   "Make tokens that occurred less likely; 1: off.")
       ->type_name("X")
-      ->check(CLI::Range(0.01, 100.0))
+      ->check(number_within(0.01f, 100.0f))
       ->group(kGroup);
   command.add_option("--seed", flags.seed, "The same seed gives the same answer (default 0).")
       ->type_name("N")

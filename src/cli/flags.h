@@ -1,16 +1,51 @@
 #pragma once
 
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "engine/request.h"
 
 // Arguments that several commands share.
 namespace r1::cli {
+
+// A number from low to high, both included.
+template <typename Number>
+CLI::Validator number_within(Number low, Number high) {
+  return CLI::Validator(
+      [low, high](std::string& text) -> std::string {
+        Number value{};
+        if (CLI::detail::lexical_cast(text, value) && value >= low && value <= high) return {};
+        return fmt::format("must be a number from {} to {}, not '{}'", low, high, text);
+      },
+      {});
+}
+
+// An option that takes one of a few names. Target: T or std::optional<T>.
+template <typename T, typename Target>
+CLI::Option* add_choice(CLI::App& command, const std::string& flag, Target& target,
+                        std::vector<std::pair<std::string, T>> choices, std::string description) {
+  return command.add_option_function<std::string>(
+      flag,
+      [flag, &target, choices = std::move(choices)](const std::string& given) {
+        std::string known;
+        for (const auto& [name, value] : choices) {
+          if (name == given) {
+            target = value;
+            return;
+          }
+          known += (known.empty() ? "" : ", ") + name;
+        }
+        throw CLI::ValidationError(flag, fmt::format("must be one of {}, not '{}'", known, given));
+      },
+      std::move(description));
+}
 
 void add_model(CLI::App& command, std::string& directory);
 void add_json(CLI::App& command, bool& json);

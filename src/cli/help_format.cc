@@ -42,7 +42,9 @@ std::string HelpFormat::make_positionals(const CLI::App* app) const {
 
 std::string HelpFormat::make_option_opts(const CLI::Option* option) const {
   if (option->get_positional() || option->get_type_size() == 0) return {};
-  return " " + option->get_type_name();
+  // Checks add their range to the name, after a colon.
+  const std::string type = option->get_type_name();
+  return " " + type.substr(0, type.find(':'));
 }
 
 std::string HelpFormat::make_option_desc(const CLI::Option* option) const {

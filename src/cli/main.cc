@@ -28,6 +28,7 @@ constexpr AddCommand kCommands[] = {
     r1::cli::add_report,    //
     r1::cli::add_tasks,     //
     r1::cli::add_eval,      //
+    r1::cli::add_bench,     //
 };
 
 enum ExitCode { kFine = 0, kFailed = 1, kWrongUsage = 2 };
@@ -65,10 +66,10 @@ int run(int argc, char** argv) {
   CLI::App program("r1.cpp: DeepSeek-R1, from training to use, as one native program.", "r1");
   program.formatter(std::make_shared<r1::cli::HelpFormat>());
   program.set_version_flag("--version", std::string("r1 ") + R1_VERSION, "Print the version.");
-  program.set_help_flag("-h,--help", "Print help, for a command after its name.");
+  program.set_help_flag("-h,--help", "Print help.");
   program.require_subcommand(1);
-  program.footer("r1 COMMAND --help tells more of a command.");
   for (const AddCommand add : kCommands) add(program);
+  program.footer("r1 COMMAND --help tells more about a command.");
 
   try {
     if (argc < 2) {

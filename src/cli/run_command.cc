@@ -116,7 +116,7 @@ void add_run(CLI::App& program) {
       .add_option("--max-tokens", options->max_tokens,
                   "Longest completion (default: up to the context's end).")
       ->type_name("N")
-      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 30))
+      ->check(number_within(std::int64_t{1}, std::int64_t{1} << 30))
       ->group("Sampling");
   command.add_option("--stop", options->stops, "End the answer before this text; repeatable.")
       ->type_name("TEXT")

@@ -109,7 +109,7 @@ void add_score(CLI::App& program) {
       ->excludes(text);
   command.add_option("--temperature", options->temperature, "Of the softmax.")
       ->type_name("T")
-      ->check(CLI::Range(0.01, 100.0))
+      ->check(number_within(0.01f, 100.0f))
       ->capture_default_str();
   add_json(command, options->json);
   add_threads(command, options->threads);

@@ -92,31 +92,31 @@ void add_show_problems(CLI::App& tasks_command) {
       ->capture_default_str();
   command.add_option("--count", options->count, "How many.")
       ->type_name("N")
-      ->check(CLI::Range(1, 1'000'000))
+      ->check(number_within(1, 1'000'000))
       ->capture_default_str();
-  command.add_option("--split", options->split, "train or held-out (default train).")
-      ->type_name("SPLIT")
-      ->transform(CLI::Transformer(std::map<std::string, tasks::Split>{
-          {"train", tasks::Split::kTrain}, {"held-out", tasks::Split::kHeldOut}}));
+  add_choice<tasks::Split>(command, "--split", options->split,
+                           {{"train", tasks::Split::kTrain}, {"held-out", tasks::Split::kHeldOut}},
+                           "train or held-out (default train).")
+      ->type_name("SPLIT");
   command.add_option("--difficulty", options->problem.difficulty, "1 to 3 (default: mixed).")
       ->type_name("D")
-      ->check(CLI::Range(tasks::kMinDifficulty, tasks::kMaxDifficulty));
-  std::map<std::string, tasks::Language> languages;
+      ->check(number_within(tasks::kMinDifficulty, tasks::kMaxDifficulty));
+  std::vector<std::pair<std::string, tasks::Language>> languages;
   for (const tasks::Language language : {tasks::Language::kEnglish, tasks::Language::kChinese}) {
-    languages.emplace(tasks::language_name(language), language);
+    languages.emplace_back(tasks::language_name(language), language);
   }
-  command.add_option("--language", options->problem.language, "en or zh (default: mixed).")
-      ->type_name("LANGUAGE")
-      ->transform(CLI::CheckedTransformer(languages));
-  std::map<std::string, tasks::Style> styles;
+  add_choice<tasks::Language>(command, "--language", options->problem.language,
+                              std::move(languages), "en or zh (default: mixed).")
+      ->type_name("LANGUAGE");
+  std::vector<std::pair<std::string, tasks::Style>> styles;
   std::string names;
   for (const tasks::Style style : tasks::kAllStyles) {
-    styles.emplace(tasks::style_name(style), style);
-    names += fmt::format("{}{}", names.empty() ? "" : ", ", tasks::style_name(style));
+    styles.emplace_back(tasks::style_name(style), style);
+    names += (names.empty() ? "" : ", ") + styles.back().first;
   }
-  command.add_option("--style", options->style, "Add a worked solution: " + names + ".")
-      ->type_name("STYLE")
-      ->transform(CLI::CheckedTransformer(styles));
+  add_choice<tasks::Style>(command, "--style", options->style, std::move(styles),
+                           "Add a worked solution: " + names + ".")
+      ->type_name("STYLE");
   add_json(command, options->json);
   command.callback([options] { show_problems(*options); });
 }
