@@ -1,5 +1,7 @@
 #include "train/policy_forward.h"
 
+#include "engine/sampler.h"
+
 namespace r1::train {
 
 PolicyForward policy_forward(const ForwardContext& ctx, Model& model,
@@ -20,8 +22,9 @@ PolicyForward policy_forward(const ForwardContext& ctx, Model& model,
   ForwardOptions options;
   options.recompute_layers = recompute_layers;
   const Tensor states = select_rows(ctx, model.forward(ctx, batch, options), rows);
-  forward.log_probs = token_log_probs(ctx, states, model.head(), targets,
-                                      static_cast<float>(1.0 / temperature), nullptr);
+  forward.log_probs =
+      token_log_probs(ctx, states, model.head(), targets,
+                      temperature_inverse(static_cast<float>(temperature)), nullptr);
   return forward;
 }
 
