@@ -169,7 +169,7 @@ TEST_P(LatentAttentionTest, AbsorbedIsExpanded) {
   }
   Arena arena;
   const ForwardContext ctx{backend, arena, Precision::f32, nullptr};
-  const Tensor input = ctx.make({batch.rows(), config.hidden_size});
+  const Tensor input = ctx.make_input({batch.rows(), config.hidden_size});
   std::ranges::copy(x, input.data);
   const RopeTable table = make_rope_table(config, config.max_position_embeddings);
   const Tensor found = attention.forward(ctx, input, batch, {}, table);

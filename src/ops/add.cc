@@ -7,14 +7,16 @@ namespace {
 void add_backward(const ForwardContext& ctx, const Tensor& a, const Tensor& b, const Tensor& out) {
   if (!ctx.tape->has_gradient(out)) return;
   const float* dout = ctx.tape->gradient(out);
-  const Tape::Slot da = ctx.tape->claim(a), db = ctx.tape->claim(b);
+  // b's share first: where both are one tensor, a's is added to it.
+  const Tape::Slot db = ctx.tape->claim(b), da = ctx.tape->inherit(a, out);
+  if (da.data == nullptr && db.data == nullptr) return;
   const VectorKernels& kernels = ctx.backend.kernels().vector;
   ctx.backend.parallel_ranges(out.shape.count(), kTaskElements,
                               [&](std::int64_t first, std::int64_t last) {
-                                if (da.data != nullptr)
-                                  add_share(kernels, da, first, last - first, dout + first);
                                 if (db.data != nullptr)
                                   add_share(kernels, db, first, last - first, dout + first);
+                                if (da.data != nullptr)
+                                  add_share(kernels, da, first, last - first, dout + first);
                               });
 }
 

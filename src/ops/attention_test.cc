@@ -151,7 +151,7 @@ TEST(Attention, CachedChunksGiveTheBitsOfTheWhole) {
     // Rows [first, first + count) of an array as a tensor.
     const auto rows_of = [&](const std::vector<float>& from, std::int64_t first, std::int64_t count,
                              const Shape& shape) {
-      Tensor tensor = ctx.make(shape);
+      Tensor tensor = ctx.make_input(shape);
       const std::int64_t width = shape.count() / count;
       std::copy_n(from.data() + first * width, shape.count(), tensor.data);
       return tensor;
@@ -186,8 +186,9 @@ TEST(Attention, CachedChunksGiveTheBitsOfTheWhole) {
     const std::vector<SequenceSpan> last = {
         {.first_row = 0, .rows = 1, .start = kA - 1, .pages = a_pages},
         {.first_row = 1, .rows = 1, .start = kB - 1, .pages = b_pages}};
-    Tensor both_q = ctx.make({2, kHeads, kKey}), both_latent = ctx.make({2, kLatentDim});
-    Tensor both_rope = ctx.make({2, kRope});
+    Tensor both_q = ctx.make_input({2, kHeads, kKey}),
+           both_latent = ctx.make_input({2, kLatentDim});
+    Tensor both_rope = ctx.make_input({2, kRope});
     for (std::int64_t i : {0, 1}) {
       const std::int64_t row = i == 0 ? kA - 1 : kRows - 1;
       std::copy_n(q.data() + row * kHeads * kKey, kHeads * kKey, both_q.row(i));

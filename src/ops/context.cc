@@ -5,6 +5,12 @@ namespace r1 {
 Tensor ForwardContext::make(Shape shape, const std::source_location& where) const {
   backend.begin_work(where);
   Tensor tensor = make_constant(shape);
+  if (tape != nullptr) tape->watch_result(tensor);
+  return tensor;
+}
+
+Tensor ForwardContext::make_input(Shape shape) const {
+  Tensor tensor = make_constant(shape);
   if (tape != nullptr) tape->watch(tensor);
   return tensor;
 }

@@ -16,10 +16,12 @@ struct ForwardContext {
   Precision precision = Precision::bf16;
   Tape* tape = nullptr;
 
-  // An uninitialised activation; watched if the tape records. Making its output is where an op
-  // begins, as far as the backend's observer is concerned.
+  // An uninitialised result of the op that runs; watched if the tape records. Making it is where an
+  // op begins, as far as the backend's observer is concerned.
   Tensor make(Shape shape,
               const std::source_location& where = std::source_location::current()) const;
+  // An uninitialised input of the first ops, whose gradient can be read after the backward.
+  Tensor make_input(Shape shape) const;
   // An uninitialised activation that never carries a gradient.
   Tensor make_constant(Shape shape) const;
 };

@@ -89,7 +89,7 @@ TEST(Experts, ATokenAloneGivesTheBitsOfTheBatch) {
     const std::vector<float> routed = random_floats(kRows * kPerToken, 91);
     // Tokens [first, first + count).
     const auto run = [&](std::int64_t first, std::int64_t count) {
-      Tensor states = ctx.make({count, kHidden}), slots = ctx.make({count, kPerToken});
+      Tensor states = ctx.make_input({count, kHidden}), slots = ctx.make_input({count, kPerToken});
       std::copy_n(x.data() + first * kHidden, count * kHidden, states.data);
       std::copy_n(routed.data() + first * kPerToken, count * kPerToken, slots.data);
       const Routing routing{.experts = {kChosen.begin() + first * kPerToken,

@@ -39,7 +39,7 @@ Tensor recomputed(const ForwardContext& ctx, const Tensor& x, Layer layer) {
   const Tensor once = layer({ctx.backend, ctx.arena, ctx.precision, nullptr},
                             Tensor{x.data, x.shape, Tape::kNoNode});
   Tensor out{ctx.arena.keep(mark, once.data, once.shape.count()), once.shape, Tape::kNoNode};
-  ctx.tape->watch(out);
+  ctx.tape->watch_result(out);
   ctx.tape->record(
       [ctx, x, out, layer = std::move(layer)] { recomputed_backward(ctx, x, out, layer); });
   return out;

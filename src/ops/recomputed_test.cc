@@ -118,7 +118,7 @@ TEST(Recomputed, KeepsOnlyTheOutput) {
   const ForwardContext ctx{backend, arena, Precision::f32, &tape};
   Layer layer;
   layer.refresh(backend, Precision::f32);
-  const Tensor x = ctx.make({kRows, kHidden});
+  const Tensor x = ctx.make_input({kRows, kHidden});
   std::fill_n(x.data, x.shape.count(), 0.5f);
   const Arena::Mark before = arena.mark();
   const Tensor out = recomputed(ctx, x, [&](const ForwardContext& inner, const Tensor& in) {
@@ -139,7 +139,7 @@ TEST(Recomputed, ALayerThatIgnoresItsInputGivesItNoGradient) {
   poison(arena);
   Tape tape(arena);
   const ForwardContext ctx{backend, arena, Precision::f32, &tape};
-  const Tensor x = ctx.make({2, 3});
+  const Tensor x = ctx.make_input({2, 3});
   const Tensor out = recomputed(ctx, x, [](const ForwardContext& inner, const Tensor& in) {
     const Tensor ones = inner.make_constant(in.shape);
     std::fill_n(ones.data, ones.shape.count(), 1.0f);

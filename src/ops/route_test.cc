@@ -146,7 +146,7 @@ class RouteByHand : public testing::Test {
   }
   Routing run(const std::vector<float>& x, const RoutingConfig& config,
               const float* bias = nullptr) {
-    Tensor tensor = ctx_.make({static_cast<std::int64_t>(x.size()) / 8, 8});
+    Tensor tensor = ctx_.make_input({static_cast<std::int64_t>(x.size()) / 8, 8});
     std::copy(x.begin(), x.end(), tensor.data);
     return route(ctx_, tensor, gate_, bias, config);
   }

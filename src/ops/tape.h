@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <source_location>
 #include <vector>
 
@@ -34,16 +35,22 @@ class Tape {
   void watch(Tensor& tensor);
   // A new node for `tensor` whose gradient goes to memory that another tape owns.
   void watch(Tensor& tensor, Slot slot);
+  // A new node for a result of the op that records next. Once that op's backward has run, nothing
+  // reads the gradient any more; its memory then serves other gradients.
+  void watch_result(Tensor& tensor);
   // Appends the backward of one op. Records run in reverse order.
   void record(Backward backward,
               const std::source_location& where = std::source_location::current()) {
-    records_.push_back({std::move(backward), where});
+    records_.push_back({std::move(backward), where, nodes_.size()});
   }
 
   // The gradient [same extents] of a watched tensor, zero at first; null if it has no node.
   float* gradient(const Tensor& tensor);
   // The same without the zeros, for a backward that writes every element.
   Slot claim(const Tensor& tensor);
+  // The same for a share that is the whole gradient of `result`, whose backward this is: where
+  // `tensor` has none yet it takes over that memory, and the slot is null.
+  Slot inherit(const Tensor& tensor, const Tensor& result);
   // Whether anything was ever added to it: a backward whose output has no gradient is skipped.
   bool has_gradient(const Tensor& tensor) const;
 
@@ -55,17 +62,23 @@ class Tape {
     std::int64_t count = 0;
     float* gradient = nullptr;
     bool written = false;
+    bool result = false;
+    bool released = false;  // a result whose backward has run
   };
   struct Record {
     Backward backward;
     std::source_location where;
+    std::size_t nodes;  // made until then
   };
   Node* node_of(const Tensor& tensor);
+  Node* node_with_memory(const Tensor& tensor);
+  void release(Node& node);
 
   Arena& arena_;
   WorkObserver* observer_;
   std::vector<Node> nodes_;
   std::vector<Record> records_;
+  std::map<std::int64_t, std::vector<float*>> released_;  // memory by its count of elements
 };
 
 }  // namespace r1

@@ -61,6 +61,11 @@ class TapeTest : public testing::Test {
     tape_.watch(tensor);
     return tensor;
   }
+  Tensor make_result(Shape shape) {
+    Tensor tensor{arena_.allocate(shape.count()), shape, Tape::kNoNode};
+    tape_.watch_result(tensor);
+    return tensor;
+  }
   Arena arena_;
   Tape tape_{arena_};
 };
@@ -90,6 +95,73 @@ TEST_F(TapeTest, OnlyTheFirstClaimIsFresh) {
   EXPECT_TRUE(second.accumulate);
   EXPECT_EQ(first.data, second.data);
   EXPECT_EQ(tape_.gradient(x), first.data);
+}
+
+// x -> y -> z, each result's gradient the sum of what follows.
+TEST_F(TapeTest, ResultsLeaveTheirMemoryToTheOpsBefore) {
+  const Tensor x = make({4});
+  const Tensor y = make_result({4});
+  float* of_x = nullptr;
+  tape_.record([&] { of_x = tape_.claim(x).data; });
+  const Tensor z = make_result({4});
+  tape_.record([&] { tape_.claim(y); });
+  float* of_z = tape_.gradient(z);
+  tape_.backward();
+  EXPECT_EQ(of_x, of_z);
+  EXPECT_FALSE(tape_.has_gradient(z));
+  EXPECT_EQ(tape_.gradient(x), of_x);
+}
+
+TEST_F(TapeTest, ResultsKeepTheirMemoryUntilTheirOwnBackwardHasRun) {
+  const Tensor y = make_result({4});
+  std::vector<float> seen;
+  tape_.record([&] { seen.assign(tape_.gradient(y), tape_.gradient(y) + 4); });
+  for (std::size_t use = 0; use < 3; ++use) {
+    const Tensor z = make_result({4});
+    float* dz = tape_.gradient(z);
+    tape_.record([this, y, dz, use] {
+      dz[use] = -1.0f;  // must not be y's
+      tape_.gradient(y)[use] = static_cast<float>(use + 1);
+    });
+  }
+  tape_.backward();
+  EXPECT_EQ(seen, (std::vector<float>{1.0f, 2.0f, 3.0f, 0.0f}));
+}
+
+TEST_F(TapeTest, AWholeShareIsInheritedOnlyByTheFirst) {
+  const Tensor x = make({4}), out = make_result({4});
+  tape_.record([&] {
+    float* dout = tape_.gradient(out);
+    EXPECT_EQ(tape_.inherit(x, out).data, nullptr);
+    EXPECT_EQ(tape_.gradient(x), dout);
+  });
+  const Tensor later = make_result({4});
+  tape_.record([&] {
+    float* dlater = tape_.gradient(later);
+    EXPECT_EQ(tape_.inherit(out, later).data, nullptr);
+    EXPECT_EQ(tape_.gradient(out), dlater);
+  });
+  const Tensor last = make_result({4});
+  tape_.record([&] {
+    tape_.claim(later);
+    const Tape::Slot slot = tape_.inherit(later, last);
+    EXPECT_NE(slot.data, tape_.gradient(last));
+    EXPECT_TRUE(slot.accumulate);
+  });
+  tape_.gradient(last)[0] = 5.0f;
+  tape_.backward();
+  EXPECT_TRUE(tape_.has_gradient(x));
+}
+
+TEST_F(TapeTest, AForeignGradientIsNeverMoved) {
+  float memory[4] = {};
+  Tensor x{arena_.allocate(4), {4}, Tape::kNoNode};
+  tape_.watch(x, {memory, false});
+  const Tensor out = make_result({4});
+  tape_.record([&] { EXPECT_EQ(tape_.inherit(x, out).data, memory); });
+  tape_.gradient(out);
+  tape_.backward();
+  EXPECT_EQ(tape_.gradient(x), memory);
 }
 
 TEST(Context, TensorsAreWatchedOnlyWithATape) {

@@ -79,7 +79,7 @@ TEST(TokenLogProbs, SamplerReadsTheSameBits) {
     for (float temperature_inverse : {1.0f, 1.0f / 0.6f}) {
       Arena arena;
       const ForwardContext ctx{backend, arena, precision};
-      Tensor x = ctx.make({kRows, kHidden});
+      Tensor x = ctx.make_input({kRows, kHidden});
       std::copy(states.begin(), states.end(), x.data);
       std::vector<float> entropy(size(kRows));
       const Tensor out =
@@ -111,7 +111,7 @@ TEST(TokenLogProbs, AllIgnoredGivesZerosAndNoGradient) {
   const ForwardContext ctx{backend, arena, Precision::f32, &tape};
   LinearWeight head = random_linear(5, kHidden, 1);
   head.refresh(backend, Precision::f32, true);
-  const Tensor x = ctx.make({3, kHidden});
+  const Tensor x = ctx.make_input({3, kHidden});
   std::fill_n(x.data, x.shape.count(), 1.0f);
   const std::vector<std::int32_t> targets(3, kIgnoredLabel);
   const Tensor out = token_log_probs(ctx, x, head, targets, 1.0f, nullptr);
