@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstring>
 #include <numeric>
+#include <utility>
 
 #include "base/file.h"
 #include "base/progress.h"
@@ -21,9 +22,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 using SamplePointers = std::vector<const RolloutSample*>;
-
-// Groups of the measurement behind the first line.
-constexpr std::int64_t kProbeGroups = 2;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -127,22 +125,18 @@ class Reinforcement {
     return options;
   }
 
-  // Measures a small rollout and one micro-batch of it, which leave no trace in the weights.
+  // Samples the first rollout, which is then used, and measures one micro-batch of it, which leaves
+  // no trace in the weights.
   void announce() {
-    std::int64_t next = 0;
-    GrpoRecipe probe = recipe_;
-    probe.prompts_per_step = std::min(kProbeGroups, recipe_.prompts_per_step);
-    probe.dynamic_sampling = false;
     Clock::time_point start = Clock::now();
-    const Rollout rollout =
-        RolloutSource(probe, tokenizer_, *engine_).sample(state_.step, state_.next_sample, &next);
-    const double sampling = seconds_since(start) / static_cast<double>(probe.prompts_per_step);
+    prepared_ = source_->sample(state_.step, state_.next_sample, &prepared_next_);
+    const double sampling = seconds_since(start) / static_cast<double>(recipe_.prompts_per_step);
 
-    // A micro-batch as full as those of the run, whatever the probe's size.
+    // A micro-batch as full as those of the run.
     SamplePointers samples;
     std::int64_t tokens = 0;
     for (std::size_t i = 0; tokens < recipe_.micro_batch_tokens; ++i) {
-      samples.push_back(&rollout.samples[i % rollout.samples.size()]);
+      samples.push_back(&prepared_->samples[i % prepared_->samples.size()]);
       tokens += std::ssize(samples.back()->ids);
     }
     double training = 0.0;
@@ -178,12 +172,21 @@ class Reinforcement {
     }
   }
 
+  Rollout next_rollout() {
+    if (prepared_) {
+      state_.next_sample = prepared_next_;
+      return *std::exchange(prepared_, std::nullopt);
+    }
+    std::int64_t next = 0;
+    Rollout rollout = source_->sample(state_.step, state_.next_sample, &next);
+    state_.next_sample = next;
+    return rollout;
+  }
+
   // One rollout and the updates it feeds.
   void iterate(MetricsWriter& metrics, Progress& progress) {
     const Clock::time_point start = Clock::now();
-    std::int64_t next = 0;
-    const Rollout rollout = source_->sample(state_.step, state_.next_sample, &next);
-    state_.next_sample = next;
+    const Rollout rollout = next_rollout();
     const double sampling_seconds = seconds_since(start);
     const SamplePointers samples = pointers_to(rollout.samples);
     if (!checked_whole_rollout_) {
@@ -382,6 +385,8 @@ class Reinforcement {
   std::optional<Engine> engine_;
   std::optional<RolloutSource> source_;
   RunState state_;
+  std::optional<Rollout> prepared_;  // sampled by announce(), not yet used
+  std::int64_t prepared_next_ = 0;   // the problem behind it
   bool checked_whole_rollout_ = false;
 };
 
