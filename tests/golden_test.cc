@@ -249,7 +249,7 @@ TEST_P(GoldenTest, EveryGradientMatchesTheOfficialCode) {
 }
 
 INSTANTIATE_TEST_SUITE_P(InstructionSets, GoldenTest, testing::ValuesIn(supported_isas()),
-                         [](const auto& info) { return std::string(name_of(info.param)); });
+                         [](const auto& set) { return std::string(name_of(set.param)); });
 
 }  // namespace
 }  // namespace r1

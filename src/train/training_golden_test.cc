@@ -175,7 +175,7 @@ TEST_P(TrainingGolden, PolicyStepsFollowTheReference) {
 }
 
 INSTANTIATE_TEST_SUITE_P(InstructionSets, TrainingGolden, testing::ValuesIn(supported_isas()),
-                         [](const auto& info) { return std::string(name_of(info.param)); });
+                         [](const auto& set) { return std::string(name_of(set.param)); });
 
 }  // namespace
 }  // namespace r1::train
