@@ -16,7 +16,7 @@ std::string HelpFormat::make_help(const CLI::App* app, std::string name,
   std::string help = app->get_description() + "\n\n" + make_usage(app, std::move(name));
   help += make_positionals(app);
   help += make_subcommands(app, mode);
-  help += make_groups(app, mode);
+  help += CLI::detail::find_and_replace(make_groups(app, mode), "\n\n\n", "\n\n");
   if (!app->get_footer().empty()) help += "\n" + app->get_footer() + "\n";
   return help;
 }

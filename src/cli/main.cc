@@ -45,10 +45,9 @@ void check_command(const CLI::App& program, int argc, char** argv) {
   for (const CLI::App* command : program.get_subcommands({})) names.push_back(command->get_name());
   const std::string given = argv[1];
   if (std::find(names.begin(), names.end(), given) != names.end()) return;
-  const std::string nearest = r1::train::nearest_name(given, names);
   throw r1::UsageError("r1", fmt::format("there is no command '{}'", given),
-                       nearest.empty() ? "r1 --help lists the commands"
-                                       : fmt::format("did you mean '{}'?", nearest));
+                       fmt::format("did you mean '{}'? r1 --help lists all commands",
+                                   r1::train::nearest_name(given, names)));
 }
 
 // What the parser found wrong, on one line that ends with where to read on.

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "text/utf8.h"
 
 namespace r1::text {
 
@@ -16,6 +17,13 @@ StopMatcher::StopMatcher(std::vector<std::string> stops) {
     if (stop.empty() || stop.size() > kMaxStopBytes) {
       throw Error("stop", fmt::format("a stop string has 1 to {} bytes, this one {}", kMaxStopBytes,
                                       stop.size()));
+    }
+    for (std::string_view rest = stop; !rest.empty();) {
+      const Utf8Step step = next_utf8(rest);
+      if (step.kind != Utf8Kind::kValid) {
+        throw Error("stop", "a stop string is not UTF-8", "it would cut a character in two");
+      }
+      rest.remove_prefix(step.length);
     }
     Pattern pattern{std::move(stop), {0}, 0};
     for (std::size_t i = 1; i < pattern.text.size(); ++i) {

@@ -17,7 +17,7 @@ inline constexpr std::size_t kMaxStopBytes = 1024;  // of one stop string
 // One automaton of Knuth, Morris and Pratt per stop string: linear time, whatever the text.
 class StopMatcher {
  public:
-  // Throws Error for an empty or overlong stop string, or too many.
+  // Throws Error for a stop string that is empty, overlong or not UTF-8, or too many of them.
   explicit StopMatcher(std::vector<std::string> stops = {});
 
   // The text that is certain to stand before any stop string. Nothing once stopped.

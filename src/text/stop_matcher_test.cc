@@ -100,6 +100,7 @@ TEST(StopMatcher, AnyCutOfAnyTextGivesTheDefinedResult) {
 
 TEST(StopMatcher, RefusesImpossibleStopStrings) {
   EXPECT_THROW(StopMatcher({""}), Error);
+  EXPECT_THROW(StopMatcher({"a\xE4"}), Error);
   EXPECT_THROW(StopMatcher({std::string(kMaxStopBytes + 1, 'x')}), Error);
   EXPECT_THROW(StopMatcher(std::vector<std::string>(kMaxStopStrings + 1, "x")), Error);
   EXPECT_NO_THROW(StopMatcher({std::string(kMaxStopBytes, 'x')}));

@@ -1,0 +1,337 @@
+// The binary from outside: what its commands print, how they fail, and that they agree.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "program.h"
+#include "text/chat_template.h"
+
+namespace r1 {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::MatchesRegex;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+constexpr const char* kRecipe = R"(stage: pretrain
+model: {hidden_size: 32, intermediate_size: 64, moe_intermediate_size: 32, num_hidden_layers: 2,
+        num_attention_heads: 2, n_routed_experts: 4, kv_lora_rank: 32, qk_nope_head_dim: 16,
+        qk_rope_head_dim: 16, v_head_dim: 16, max_position_embeddings: 192}
+data: {documents: 1000, vocab_size: 400, tokenizer_documents: 200}
+max_length: 192
+tokens_per_batch: 1024
+micro_batch_tokens: 1024
+max_steps: 3
+warmup_steps: 1
+)";
+
+constexpr const char* kPrompt = ">\x1b[0m ";  // of the chat
+
+// The character that a byte of a text belongs to.
+std::string character_at(const std::string& text, std::size_t at) {
+  const auto continues = [&](std::size_t i) { return (text[i] & 0xC0) == 0x80; };
+  while (at > 0 && continues(at)) --at;
+  std::size_t end = at + 1;
+  while (end < text.size() && continues(end)) ++end;
+  return text.substr(at, end - at);
+}
+
+std::string read(const fs::path& path) {
+  std::ostringstream text;
+  text << std::ifstream(path).rdbuf();
+  return text.str();
+}
+
+void write(const fs::path& path, const std::string& text) { std::ofstream(path) << text; }
+
+void expect_error(const ProgramResult& result, int exit_code, const std::string& part) {
+  EXPECT_EQ(result.exit_code, exit_code);
+  EXPECT_EQ(result.out, "");
+  EXPECT_THAT(result.err, AllOf(StartsWith("error: "), HasSubstr(part)));
+  EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+}
+
+json parse(const ProgramResult& result) {
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  return json::parse(result.out);
+}
+
+TEST(Cli, HelpNamesEveryCommandAndVersionTheVersion) {
+  const ProgramResult help = run_program({"--help"});
+  EXPECT_EQ(help.exit_code, 0);
+  for (const char* name :
+       {"run", "score", "tokenize", "show", "train", "report", "tasks", "eval"}) {
+    EXPECT_THAT(help.out, HasSubstr(std::string("\n  ") + name + " ")) << name;
+    const ProgramResult more = run_program({name, "--help"});
+    EXPECT_EQ(more.exit_code, 0);
+    EXPECT_THAT(more.out, HasSubstr(std::string("usage: r1 ") + name + " "));
+    EXPECT_EQ(more.err, "");
+  }
+  const ProgramResult version = run_program({"--version"});
+  EXPECT_EQ(version.exit_code, 0);
+  EXPECT_THAT(version.out, MatchesRegex("r1 [0-9]+[.][0-9]+[.][0-9]+\n"));
+}
+
+TEST(Cli, WrongUsageIsOneLineAndExitCode2) {
+  EXPECT_EQ(run_program({}).exit_code, 2);
+  expect_error(run_program({"rnu"}), 2, "did you mean 'run'?");
+  expect_error(run_program({"xyzxyzxyz"}), 2, "r1 --help");
+  expect_error(run_program({"run"}), 2, "MODEL");
+  expect_error(run_program({"run", "m", "p", "--no-such-flag"}), 2, "r1 run --help");
+  expect_error(run_program({"run", "m", "p", "--temperature", "warm"}), 2, "--temperature");
+  expect_error(run_program({"run", "m", "p", "--top-p", "1.5"}), 2, "--top-p");
+  expect_error(run_program({"eval", "m", "--samples", "0"}), 2, "--samples");
+  expect_error(run_program({"tasks"}), 2, "r1 tasks --help");
+  expect_error(run_program({"tasks", "show", "gcd", "--language", "fr"}), 2, "--language");
+}
+
+TEST(Cli, OutsideFailuresAreOneLineAndExitCode1) {
+  expect_error(run_program({"run", "/no/such/model", "1 + 1"}), 1, "/no/such/model");
+  expect_error(run_program({"train", "/no/such/recipe.yaml"}), 1, "/no/such/recipe.yaml");
+  expect_error(run_program({"tasks", "show", "gdc"}), 1, "did you mean 'gcd'?");
+  expect_error(run_program({"report", "/no/such/run"}), 1, "/no/such/run");
+}
+
+TEST(Cli, TasksAreDeterministicAndTheirSplitsDiffer) {
+  const std::string list = "\n" + run_program({"tasks", "list"}).out;
+  for (const char* name : {"arithmetic", "countdown", "gcd", "linear", "base", "list", "knights"}) {
+    EXPECT_THAT(list, HasSubstr(std::string("\n") + name)) << name;
+  }
+  const std::vector<std::string> show = {"tasks", "show", "gcd", "--seed", "3", "--count", "20"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), show.begin(), show.end());
+    return run_program(more).out;
+  };
+  EXPECT_EQ(with({}), with({}));
+  EXPECT_NE(with({}), with({"--split", "held-out"}));
+  EXPECT_NE(with({}), with({"--seed", "4"}));
+
+  std::istringstream lines(with({"--json", "--style", "careful", "--language", "zh"}));
+  int count = 0;
+  for (std::string line; std::getline(lines, line); ++count) {
+    const json problem = json::parse(line);
+    EXPECT_EQ(problem["language"], "zh");
+    EXPECT_EQ(problem["correct"], true) << line;
+  }
+  EXPECT_EQ(count, 20);
+}
+
+// With a model of a few thousand parameters, made by the binary itself.
+class CliModel : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    folder_ = fs::temp_directory_path() / ("r1-cli-test-" + std::to_string(getpid()));
+    fs::create_directories(folder_);
+    write(folder_ / "base.yaml", kRecipe);
+    const ProgramResult result = run_program(train_arguments());
+    ASSERT_EQ(result.exit_code, 0) << result.err;
+    ASSERT_TRUE(fs::exists(fs::path(model()) / "model.safetensors"));
+    // The same weights with a context that takes a while to fill, and ended only by padding.
+    fs::copy(model(), folder_ / "long");
+    json config = json::parse(read(folder_ / "long/config.json"));
+    config["max_position_embeddings"] = 100'000;
+    write(folder_ / "long/config.json", config.dump());
+    constexpr int kPadding = 2;
+    write(folder_ / "long/generation_config.json", json{{"eos_token_id", kPadding}}.dump());
+  }
+  static void TearDownTestSuite() { fs::remove_all(folder_); }
+
+  static std::vector<std::string> train_arguments(const std::vector<std::string>& more = {}) {
+    std::vector<std::string> arguments = {"train", (folder_ / "base.yaml").string(), "--set",
+                                          "output_dir=" + (folder_ / "run").string()};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  }
+  static std::string model() { return (folder_ / "run/model").string(); }
+  static std::string long_model() { return (folder_ / "long").string(); }
+
+  static inline fs::path folder_;
+};
+
+TEST_F(CliModel, ARunThatExistsIsNotOverwrittenAndResumesToTheSameBytes) {
+  const std::string before = read(fs::path(model()) / "model.safetensors");
+  const ProgramResult again = run_program(train_arguments());
+  EXPECT_EQ(again.exit_code, 1);
+  EXPECT_THAT(again.err, HasSubstr("--resume"));
+  EXPECT_EQ(run_program(train_arguments({"--resume"})).exit_code, 0);
+  EXPECT_EQ(read(fs::path(model()) / "model.safetensors"), before);
+}
+
+TEST_F(CliModel, ARecipeWithAnUnknownKeyNamesTheNearest) {
+  expect_error(run_program(train_arguments({"--set", "learning_rat=1"})), 1, "learning_rate");
+}
+
+TEST_F(CliModel, ReportWritesItsFiles) {
+  const fs::path out = folder_ / "report";
+  const ProgramResult result =
+      run_program({"report", (folder_ / "run").string(), "--out", out.string()});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(read(out / "report.html"), HasSubstr("<svg"));
+  EXPECT_THAT(result.out, HasSubstr((out / "curves.svg").string()));
+}
+
+TEST_F(CliModel, ShowTellsTheShape) {
+  const json shape = parse(run_program({"show", model(), "--json"}));
+  EXPECT_EQ(shape["layers"], 2);
+  EXPECT_EQ(shape["context"], 192);
+  EXPECT_EQ(shape["prompt_template"], "r1-zero-nano");
+  EXPECT_THAT(run_program({"show", model()}).out, HasSubstr("2 of 4 per token"));
+}
+
+TEST_F(CliModel, TokenizeIsUndoneByDecode) {
+  const std::string text = "What is 12 + 30? 十二加三十";
+  const json encoded = parse(run_program({"tokenize", model(), text, "--json"}));
+  std::string ids;
+  for (const json& id : encoded["ids"]) ids += id.dump() + ",";
+  EXPECT_EQ(run_program({"tokenize", model(), "--decode", ids}).out, text + "\n");
+  EXPECT_EQ(parse(run_program({"tokenize", model(), "--json"}, text)), encoded);
+  EXPECT_THAT(run_program({"tokenize", model(), text}).out, HasSubstr("\""));
+  expect_error(run_program({"tokenize", model(), "--decode", "1,400000"}), 1, "400000");
+  expect_error(run_program({"tokenize", model(), "--decode", "1,x"}), 1, "'x' is not a token id");
+}
+
+TEST_F(CliModel, ScoreGivesTheVeryLogProbsThatSamplingHad) {
+  const std::string question = "1 + 2 * 3";
+  const json answer = parse(run_program(
+      {"run", model(), question, "--json", "--logprobs", "--temperature", "1", "--seed", "5"}));
+  ASSERT_EQ(answer["ids"].size(), answer["tokens"].get<std::size_t>());
+  const std::string prompt = text::render_r1_zero("r1-zero-nano", question);
+  json ids = parse(run_program({"tokenize", model(), prompt, "--bos", "--json"}))["ids"];
+  ASSERT_EQ(ids.size(), answer["prompt_tokens"].get<std::size_t>());
+  for (const json& id : answer["ids"]) ids.push_back(id);
+  std::string list = ids.dump();
+  list = list.substr(1, list.size() - 2);
+
+  const json score = parse(run_program({"score", model(), "--ids", list, "--json"}));
+  const json& log_probs = score["log_probs"];
+  ASSERT_EQ(log_probs.size(), ids.size() - 1);
+  const std::size_t drawn = answer["ids"].size();
+  double total = 0;
+  for (std::size_t i = 0; i < log_probs.size(); ++i) {
+    total += log_probs[i].get<double>();
+    if (i + drawn >= log_probs.size()) {
+      EXPECT_EQ(log_probs[i], answer["log_probs"][i + drawn - log_probs.size()]) << i;
+    }
+  }
+  EXPECT_DOUBLE_EQ(score["total_log_prob"], total);
+  EXPECT_DOUBLE_EQ(score["perplexity"], std::exp(-total / static_cast<double>(log_probs.size())));
+}
+
+TEST_F(CliModel, ScoreRefusesWhatCannotBeScored) {
+  expect_error(run_program({"score", model(), "--ids", "1,2,400000"}), 1, "400000");
+  expect_error(run_program({"score", model(), "--ids", "-1"}), 1, "'-1' is not a token id");
+  expect_error(run_program({"score", model(), "--ids", "7"}), 1, "at least two tokens");
+  expect_error(run_program({"score", model()}, ""), 1, "empty");
+  std::string ids = "1";
+  for (int i = 0; i < 300; ++i) ids += ",1";
+  expect_error(run_program({"score", model(), "--ids", ids}), 1, "context");
+}
+
+TEST_F(CliModel, TheSeedDecidesTheAnswer) {
+  const auto answer = [](std::vector<std::string> more, const std::string& input = {}) {
+    more.insert(more.begin(), {"run", model()});
+    more.insert(more.end(), {"--json", "--temperature", "1"});
+    return parse(run_program(more, input))["text"].get<std::string>();
+  };
+  const std::string first = answer({"2 + 2", "--seed", "1"});
+  EXPECT_EQ(answer({"2 + 2", "--seed", "1", "--threads", "1"}), first);
+  EXPECT_EQ(answer({"--seed", "1"}, "2 + 2\n"), first);
+  EXPECT_NE(answer({"2 + 2", "--seed", "2"}), first);
+}
+
+TEST_F(CliModel, AnswersEndAtTheirLimits) {
+  const std::vector<std::string> run = {"run", long_model(),   "2 + 2", "--json",        "--seed",
+                                        "1",   "--max-tokens", "9",     "--temperature", "1"};
+  const json cut = parse(run_program(run));
+  ASSERT_EQ(cut["finish_reason"], "length");
+  EXPECT_EQ(cut["tokens"], 9);
+  std::vector<std::string> stopped = run;
+  const std::string text = cut["text"];
+  const std::string stop = character_at(text, text.size() / 2);
+  stopped.insert(stopped.end(), {"--stop", stop});
+  const json early = parse(run_program(stopped));
+  EXPECT_EQ(early["finish_reason"], "stop");
+  EXPECT_EQ(early["text"], text.substr(0, text.find(stop)));
+  expect_error(run_program({"run", model(), "2 + 2", "--stop", "\xE4"}), 1, "UTF-8");
+}
+
+TEST_F(CliModel, BadPromptsAreErrors) {
+  expect_error(run_program({"run", model(), std::string(3000, '7')}), 1, "context");
+  expect_error(run_program({"run", model()}, "\n"), 1, "empty");
+  expect_error(run_program({"run", model(), "2 + 2"}, {}, {"R1_ISA=mmx"}), 1, "mmx");
+}
+
+TEST_F(CliModel, WithoutATerminalTextIsPlain) {
+  const ProgramResult result = run_program({"run", model(), "2 + 2", "--verbose"});
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_THAT(result.out, Not(HasSubstr("\x1b[2m")));
+  EXPECT_THAT(result.err, HasSubstr("tokens/s"));
+}
+
+TEST_F(CliModel, EvalReportsEveryFamilyTheSameTwice) {
+  const fs::path out = folder_ / "eval.json";
+  const auto evaluate = [&] {
+    json result = parse(run_program({"eval", model(), "--tasks", "gcd,list", "--problems", "6",
+                                     "--samples", "3", "--json", "--out", out.string()}));
+    EXPECT_EQ(json::parse(read(out)), result);
+    result.erase("seconds");
+    return result;
+  };
+  const json result = evaluate();
+  EXPECT_EQ(evaluate(), result);
+  EXPECT_EQ(result["tasks"].size(), 2u);
+  const json& gcd = result["tasks"]["gcd"];
+  EXPECT_EQ(gcd["problems"], 6);
+  EXPECT_EQ(gcd["samples"], 18);
+  EXPECT_LE(gcd["pass_at_1_interval"][0], gcd["pass_at_1"]);
+  EXPECT_GE(gcd["pass_at_1_interval"][1], gcd["pass_at_1"]);
+  EXPECT_EQ(result["overall"]["problems"], 12);
+  expect_error(run_program({"eval", model(), "--tasks", "gdc"}), 1, "did you mean 'gcd'?");
+}
+
+TEST_F(CliModel, TheChatOutlivesErrorsAndPosesProblems) {
+  TerminalProgram chat({"run", model(), "--max-tokens", "20"});
+  ASSERT_TRUE(chat.wait_for(kPrompt));
+  chat.type(std::string(2000, '7') + "\n");
+  ASSERT_TRUE(chat.wait_for("error: "));
+  ASSERT_TRUE(chat.wait_for("context"));
+  chat.type("/nonsense\n");
+  ASSERT_TRUE(chat.wait_for("error: /nonsense"));
+  chat.type("/temperature hot\n");
+  ASSERT_TRUE(chat.wait_for("error: /temperature"));
+  chat.type("/problem gcd\n");
+  ASSERT_TRUE(chat.wait_for("Verified: "));
+  chat.type("/exit\n");
+  EXPECT_EQ(chat.exit_code(), 0);
+}
+
+TEST_F(CliModel, CtrlCStopsTheAnswerAndTwiceAtThePromptTheChat) {
+  TerminalProgram chat({"run", long_model(), "--temperature", "0"});
+  ASSERT_TRUE(chat.wait_for(kPrompt));
+  chat.type("2 + 2\n");
+  ASSERT_TRUE(chat.wait_for("2 + 2\r\n"));
+  ASSERT_TRUE(chat.wait_for_output());
+  chat.type("\x03");
+  ASSERT_TRUE(chat.wait_for("(stopped)"));
+  ASSERT_TRUE(chat.wait_for(kPrompt));
+  chat.type("\x03");
+  ASSERT_TRUE(chat.wait_for("Ctrl-C once more"));
+  ASSERT_TRUE(chat.wait_for(kPrompt));
+  chat.type("\x03");
+  EXPECT_EQ(chat.exit_code(), 0);
+}
+
+}  // namespace
+}  // namespace r1
