@@ -8,9 +8,9 @@
 #include "train/benchmark_shape.h"
 
 // How fast whole training steps and sampling are, beside the hardware's limit. On a shared machine
-// only ratios of neighbours mean anything: every timed step is followed by a burst of the loop that
-// feeds the multiply unit from the first-level cache (gemm_benchmark.h), and shares of the peak
-// are medians of the ratios of such pairs.
+// only ratios of neighbours mean anything: every timed step is followed by bursts of the loop
+// that feeds the multiply unit from the first-level cache (gemm_benchmark.h), and the share of the
+// peak is the median over steps of a step's rate against its bursts' median.
 namespace r1::train {
 
 // Seconds per step that one operation took, named after its source file.

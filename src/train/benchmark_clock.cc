@@ -9,7 +9,8 @@ namespace r1::train {
 namespace {
 
 constexpr std::int64_t kPeakRounds = 200;  // of one call
-constexpr int kPeakCalls = 8;              // per thread and burst
+constexpr int kPeakCalls = 4;              // per thread and burst
+constexpr int kPeakBursts = 5;             // after each step
 
 double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
@@ -39,11 +40,6 @@ void OperationClock::stop() {
   OperationTime& total = totals_[current_];
   (pass_ == Pass::forward ? total.forward : total.backward) +=
       std::chrono::duration<double>(Clock::now() - began_).count();
-  current_ = kNone;
-}
-
-void OperationClock::clear() {
-  totals_.clear();
   current_ = kNone;
 }
 
@@ -84,7 +80,10 @@ void StepClock::time(double flop, const std::function<void()>& step) {
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   seconds_.push_back(seconds.count());
   flop_.push_back(flop);
-  peak_.push_back(peak_burst());
+  std::vector<double> bursts;
+  for (int burst = 0; burst < kPeakBursts; ++burst) bursts.push_back(peak_burst());
+  // A scheduler that takes the threads away now would make the peak look low and the step good.
+  peak_.push_back(median(bursts));
 }
 
 double StepClock::total_seconds() const {

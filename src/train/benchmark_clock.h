@@ -16,8 +16,6 @@ class OperationClock : public WorkObserver {
   void begin(const std::source_location& where, Pass pass) override;
   // From here on time belongs to nobody.
   void stop();
-  // Forgets everything so far.
-  void clear();
   // The totals divided by `steps`, slowest first.
   std::vector<OperationTime> per_step(std::int64_t steps) const;
 
