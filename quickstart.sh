@@ -10,7 +10,7 @@ model=models/r1-zero-nano
 base=runs/nano-base
 zero=runs/nano-r1-zero
 r1=build/release/src/cli/r1
-problem='Compute 7 + 6 * 4.'
+problem='What is 7 * 6 + 43 - 41?'
 
 usage() {
   sed -n '2,/^set /{/^# \{0,1\}/s///p}' "$0"
