@@ -122,10 +122,11 @@ TEST(BpeTrainer, DoesNotLearnFromAddedTokens) {
   EXPECT_EQ(train_bpe(documents, {}).vocab_size(), 263);
 }
 
-TEST(BpeTrainer, DigitsStayAlone) {
-  const std::vector<std::string> documents(50, "1212 1212");
+TEST(BpeTrainer, NumbersBecomeTokensOfAtMostThreeDigits) {
+  const std::vector<std::string> documents(50, "121 1212 1212");
   const Tokenizer tokenizer = train_bpe(documents, {});
-  EXPECT_EQ(tokenizer.encode("1212").size(), 4u);
+  EXPECT_EQ(tokenizer.encode("121").size(), 1u);
+  EXPECT_EQ(tokenizer.encode("1212").size(), 2u);
 }
 
 TEST(BpeTrainer, TokensStayBelowTheirLargestSize) {

@@ -9,7 +9,7 @@ namespace r1::text {
 // " <think>...</think> <answer>...</answer>".
 enum class TemplateKind {
   kR1Zero,      // "r1-zero": the published paragraph (DeepSeek-R1, arXiv 2501.12948, table 1)
-  kR1ZeroNano,  // "r1-zero-nano": about 20 tokens, for models whose context is a few hundred
+  kR1ZeroNano,  // "r1-zero-nano": two words, for models whose context is a few hundred
 };
 
 std::string_view template_name(TemplateKind kind);

@@ -8,9 +8,7 @@ namespace r1::text {
 namespace {
 
 TEST(ChatTemplate, TheWordsModelsWereTrainedOn) {
-  EXPECT_EQ(render_r1_zero("r1-zero-nano", "1+{}1?"),
-            "The Assistant thinks in <think> </think>, then answers in <answer> </answer>.\n"
-            "User: 1+{}1?\nAssistant:");
+  EXPECT_EQ(render_r1_zero("r1-zero-nano", "1+{}1?"), "User: 1+{}1?\nAssistant:");
   const std::string published = render_r1_zero(TemplateKind::kR1Zero, "What is 1+1?");
   EXPECT_TRUE(published.starts_with("A conversation between User and Assistant. The user asks"));
   EXPECT_TRUE(published.ends_with("</answer>. User: What is 1+1?. Assistant:"));

@@ -305,14 +305,22 @@ void Schema::fail_unknown(const std::string& path, const YamlNode& node,
 }
 
 std::string Schema::print(const std::function<bool(std::string_view)>& skip) const {
-  std::string text, section;
+  std::string text;
+  std::vector<std::string> open;  // the sections around the last line, outermost first
   for (const Field& field : fields_) {
     if (skip(field.path)) continue;
-    const std::size_t dot = field.path.rfind('.');
-    const std::string of = dot == std::string::npos ? "" : field.path.substr(0, dot);
-    if (of != section && !of.empty()) text += of + ":\n";
-    section = of;
-    text += fmt::format("{}{}: {}\n", of.empty() ? "" : "  ", leaf(field.path), field.print());
+    std::size_t depth = 0, begin = 0;
+    for (std::size_t dot; (dot = field.path.find('.', begin)) != std::string::npos; ++depth) {
+      const std::string section = field.path.substr(begin, dot - begin);
+      if (depth == open.size() || open[depth] != section) {
+        open.resize(depth);
+        open.push_back(section);
+        text += fmt::format("{:{}}{}:\n", "", 2 * depth, section);
+      }
+      begin = dot + 1;
+    }
+    open.resize(depth);
+    text += fmt::format("{:{}}{}: {}\n", "", 2 * depth, leaf(field.path), field.print());
   }
   return text;
 }
