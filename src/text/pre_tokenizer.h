@@ -33,8 +33,8 @@ struct PreTokenizerSpec {
   bool gpt2_split = false;        // ByteLevel's use_regex: one more split, GPT-2's own
 };
 
-// The splitting rules of the nano family: those of DeepSeek-V3, but every digit alone, so that a
-// model of a few million parameters can do arithmetic digit by digit.
+// The splitting rules of the nano family: those of DeepSeek-V3, numbers in groups of up to three
+// digits included, so that a number of the nano problems is one token.
 PreTokenizerSpec nano_pre_tokenizer();
 
 // Cuts text into the pieces that BPE merges within. Safe from many threads.
