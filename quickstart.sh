@@ -9,8 +9,9 @@ cd "$(dirname "$0")"
 model=models/r1-zero-nano
 base=runs/nano-base
 zero=runs/nano-r1-zero
+families=arithmetic,countdown,gcd,linear,modular,list,knights  # those of the recipes
 r1=build/release/src/cli/r1
-problem='What is 7 * 6 + 43 - 41?'
+problem='Solve 3x + 7 = 31 for x.'
 
 usage() {
   sed -n '2,/^set /{/^# \{0,1\}/s///p}' "$0"
@@ -49,7 +50,7 @@ train() {
   local run
   for run in "$base" "$zero"; do
     say "$run/model"
-    "$r1" eval "$run/model" --problems 100 --samples 4 --out "$run/eval.json"
+    "$r1" eval "$run/model" --tasks "$families" --problems 100 --samples 4 --max-tokens 192 --out "$run/eval.json"
   done
   say "4 of 4: the curves"
   "$r1" report "$base" "$zero" --out runs/nano-report
