@@ -1,13 +1,13 @@
 #!/bin/bash
 # The nano training step beside the same step in PyTorch (Debian: apt-get install python3-torch).
 #
-#   bench/compare_pytorch.sh [R1] [ROUNDS]      R1: the binary; default build/release/r1
+#   bench/compare_pytorch.sh [R1] [ROUNDS]      R1: the binary; default build/release/src/cli/r1
 #
 # Alternates one step of PyTorch with a few of ours, as the machine's speed changes from moment to
 # moment, and prints the ratio of every round and its median.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-r1=${1:-build/release/r1}
+r1=${1:-build/release/src/cli/r1}
 rounds=${2:-7}
 threads=2
 
