@@ -122,6 +122,8 @@ class Reinforcement {
     const std::int64_t samples = recipe_.prompts_per_step * recipe_.num_generations;
     EngineOptions options;
     options.max_sequences = std::min<std::int64_t>(samples, 256);
+    // Passes of one size, so that the first rollout shows what memory any later one needs.
+    options.max_batch_rows = 2 * options.max_sequences;
     return options;
   }
 
