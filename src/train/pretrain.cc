@@ -34,6 +34,10 @@ class Pretraining {
         resolved_(resolved_yaml(recipe)) {}
 
   void run() {
+    if (recipe_.run.eval_steps > 0) {
+      throw Error("eval_steps", "pre-training has no held-out evaluation",
+                  "leave the key out and measure the model with r1 eval");
+    }
     const std::optional<std::filesystem::path> resumed =
         checkpoint_to_resume(run_.root(), options_);
     tokenizer_ = resumed ? text::load_tokenizer(*resumed) : train_tokenizer(recipe_.data, corpus_);
