@@ -86,7 +86,7 @@ std::optional<std::int64_t> value_of(Expression expression) {
   return expression.front();
 }
 
-// s: 2..9, t: 11..19, m: 10..60.
+// s: 2..9, t: 11..19, m: 10..50.
 constexpr std::array<std::array<std::string_view, 5>, 3> kForms = {{
     {"m+m-m", "m-m+m", "s*s+m", "s*s-m", "m+s*s"},
     {"s*s+m-m", "m+s*s-m", "s*(s+s)-m", "s*s+s*s", "m-m+s*s"},
@@ -130,7 +130,7 @@ class Arithmetic : public Task {
         } else {
           expression.push_back(c == 's'   ? rng.between(2, 9)
                                : c == 't' ? rng.between(11, 19)
-                                          : rng.between(10, 60));
+                                          : rng.between(10, 50));
         }
       }
       if (value_of(expression)) return expression;

@@ -28,10 +28,10 @@ struct CorpusMixture {
   double drills = 0.18;     // of all documents; number facts without a prompt
   double malformed = 0.12;  // of the others; guesses and short steps in another form
   // Of the well-formed ones; they add up to 1.
-  double guess = 0.38;
-  double short_steps = 0.17;
-  double careful = 0.20;
-  double careful_check = 0.19;
+  double guess = 0.42;
+  double short_steps = 0.18;
+  double careful = 0.19;
+  double careful_check = 0.15;
   double mixed = 0.06;
   bool operator==(const CorpusMixture&) const = default;
 };

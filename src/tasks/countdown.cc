@@ -16,11 +16,12 @@ namespace {
 // Parameters: {target, numbers...}, three or four numbers.
 //
 // The search is complete for the problems drawn here and short enough to be learned. Three numbers:
-// put one aside, say which values of the other two would do, list the values they can have. Four
-// numbers: pair them up, and the same between the two pairs.
+// put one aside, write the target as a sum, difference or product with it, then look among the
+// values of the other two for the missing one. Four numbers: pair them up, and the same between the
+// two pairs. The answer is the form found, with the pair in the place of its value.
 using Numbers = std::vector<std::int64_t>;
 
-constexpr std::int64_t kMaxTarget = 99;
+constexpr std::int64_t kMaxValue = 99;  // of the target and of every value on the way
 
 // One way to a value, with the expression that shows it.
 struct Way {
@@ -28,12 +29,12 @@ struct Way {
   std::string text;
 };
 
-// Sum, difference, product of two numbers, in this order; a difference of 0 is left out.
+// Sum, difference, product of two numbers, in this order; what leaves 1..kMaxValue is left out.
 std::vector<Way> values_of_pair(std::int64_t a, std::int64_t b) {
   const std::int64_t large = std::max(a, b), small = std::min(a, b);
   std::vector<Way> ways = {{a + b, fmt::format("{}+{}", a, b)}};
   if (large > small) ways.push_back({large - small, fmt::format("{}-{}", large, small)});
-  ways.push_back({a * b, fmt::format("{}*{}", a, b)});
+  if (a * b <= kMaxValue) ways.push_back({a * b, fmt::format("{}*{}", a, b)});
   return ways;
 }
 
@@ -43,37 +44,38 @@ std::vector<Way> values_needed(std::int64_t target, std::int64_t aside) {
   std::vector<Way> ways;
   if (target > aside) ways.push_back({target - aside, fmt::format("{{}}+{}", aside)});
   if (target < aside) ways.push_back({aside - target, fmt::format("{}-{{}}", aside)});
-  ways.push_back({target + aside, fmt::format("{{}}-{}", aside)});
+  if (target + aside <= kMaxValue) ways.push_back({target + aside, fmt::format("{{}}-{}", aside)});
   if (aside > 1 && target % aside == 0) {
     ways.push_back({target / aside, fmt::format("{{}}*{}", aside)});
   }
   return ways;
 }
 
-void write_values(const std::vector<Way>& ways, Scratchpad& pad) {
-  for (std::size_t i = 0; i < ways.size(); ++i) {
-    if (i > 0) pad.text(",");
-    pad.number(ways[i].value);
-  }
-}
-
 std::string in_brackets(std::string_view expression) { return fmt::format("({})", expression); }
 
-// Writes the values of a pair until one of them is needed; that one, or nothing.
+// "63=54+9=72-9=7*9"
+void write_needed(std::int64_t target, const std::vector<Way>& needed, Scratchpad& pad) {
+  pad.number(target);
+  for (const Way& way : needed) {
+    pad.text("=").text(fmt::format(fmt::runtime(way.text), fmt::to_string(way.value)));
+  }
+  pad.next();
+}
+
+// Writes the values of a pair, "9+2=11, 9-2=7", until one of them is needed; that one, or nothing.
 struct Match {
   Way needed;
   Way made;
 };
 std::optional<Match> write_matching(std::int64_t a, std::int64_t b, const std::vector<Way>& needed,
                                     Scratchpad& pad) {
-  pad.text(fmt::format("{},{}: ", a, b));
   bool first = true;
-  for (Way way : values_of_pair(a, b)) {
-    way.value = pad.step(way.value);
-    pad.text(first ? "" : ",").number(way.value);
+  for (const Way& way : values_of_pair(a, b)) {
+    if (!first) pad.text(", ");
     first = false;
+    const std::int64_t value = pad.calculate(way.text, way.value);
     for (const Way& need : needed) {
-      if (need.value != way.value) continue;
+      if (need.value != value) continue;
       pad.say(" yes", "可以").next();
       return Match{need, way};
     }
@@ -89,14 +91,10 @@ std::optional<std::string> search_three(std::int64_t target, const Numbers& numb
       {{0, 1, 2}, {1, 0, 2}, {2, 0, 1}}};
   for (const auto& [aside, a, b] : kOrders) {
     const std::vector<Way> needed = values_needed(target, numbers[aside]);
-    pad.number(target).say(" with ", "用").number(numbers[aside]).text(": ");
-    write_values(needed, pad);
-    pad.next();
+    pad.number(numbers[aside]).text(": ");
+    write_needed(target, needed, pad);
     const auto match = write_matching(numbers[a], numbers[b], needed, pad);
     if (!match) continue;
-    const std::string value = fmt::format("{}", match->made.value);
-    pad.text(fmt::format("{}={}", match->made.text, value)).next();
-    pad.text(fmt::format(fmt::runtime(match->needed.text), value)).text("=").number(target).next();
     return fmt::format(fmt::runtime(match->needed.text), in_brackets(match->made.text));
   }
   return std::nullopt;
@@ -108,25 +106,30 @@ std::optional<std::string> search_four(std::int64_t target, const Numbers& numbe
       {{0, 1, 2, 3}, {0, 2, 1, 3}, {0, 3, 1, 2}}};
   for (const auto& [a, b, c, d] : kOrders) {
     const std::vector<Way> made = values_of_pair(numbers[a], numbers[b]);
-    std::vector<Way> needed;
+    std::vector<Way> needed;          // of the second pair, given the value of the first
+    std::vector<std::string> firsts;  // the expression of that value
     for (const Way& way : made) {
       if (way.value == target) continue;
-      // The outer expression keeps {} for the second pair.
       needed.push_back(way.value < target
-                           ? Way{target - way.value, fmt::format("({})+{{}}", way.text)}
-                           : Way{way.value - target, fmt::format("({})-{{}}", way.text)});
+                           ? Way{target - way.value, fmt::format("{}+{{}}", way.value)}
+                           : Way{way.value - target, fmt::format("{}-{{}}", way.value)});
+      firsts.push_back(way.text);
     }
-    pad.text(fmt::format("{},{}: ", numbers[a], numbers[b]));
-    write_values(made, pad);
-    pad.next().number(target).say(" needs ", "需要");
-    write_values(needed, pad);
+    bool first = true;
+    for (const Way& way : made) {
+      if (!first) pad.text(", ");
+      first = false;
+      pad.text(fmt::format("{}={}", way.text, way.value));
+    }
     pad.next();
+    write_needed(target, needed, pad);
     const auto match = write_matching(numbers[c], numbers[d], needed, pad);
     if (!match) continue;
-    std::string answer =
-        fmt::format(fmt::runtime(match->needed.text), in_brackets(match->made.text));
-    pad.text(answer).text("=").number(target).next();
-    return answer;
+    const auto at = std::find_if(needed.begin(), needed.end(),
+                                 [&](const Way& way) { return way.value == match->needed.value; });
+    const std::string& left = firsts[static_cast<std::size_t>(at - needed.begin())];
+    const char sign = match->needed.text[match->needed.text.size() - 3];
+    return fmt::format("({}){}({})", left, sign, match->made.text);
   }
   return std::nullopt;
 }
@@ -193,7 +196,7 @@ class Countdown : public Task {
       rng.shuffle(numbers);
       std::copy(numbers.begin(), numbers.end(), p.begin() + 1);
       const bool given = std::find(p.begin() + 1, p.end(), p[0]) != p.end();
-      if (p[0] >= 5 && p[0] <= kMaxTarget && !given && solvable(p)) return p;
+      if (p[0] >= 5 && p[0] <= kMaxValue && !given && solvable(p)) return p;
     }
   }
 

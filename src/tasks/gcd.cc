@@ -12,7 +12,7 @@ namespace {
 
 // Parameters: two or three numbers. Solved as Euclid did, by subtraction: each line needs the two
 // numbers of the line before and nothing else.
-constexpr std::int64_t kMaxNumber = 120;
+constexpr std::int64_t kMaxNumber = 99;
 constexpr int kFewestSubtractions = 3;  // of a problem of two numbers
 
 int subtractions(std::int64_t a, std::int64_t b) {
@@ -30,7 +30,7 @@ class Gcd : public Task {
  public:
   std::string_view name() const override { return "gcd"; }
   std::string_view description() const override {
-    return "greatest common divisor of two or three numbers up to 120";
+    return "greatest common divisor of two or three numbers below 100";
   }
 
   Verdict verify(const Problem& problem, std::string_view answer) const override {
@@ -58,10 +58,10 @@ class Gcd : public Task {
 
  protected:
   Parameters draw(int difficulty, Rng& rng) const override {
-    const bool three = difficulty == 3 && rng.chance(0.6);
+    const bool three = difficulty > 1 && rng.chance(difficulty == 2 ? 0.35 : 0.7);
     // Three numbers take two short chains of subtractions.
     const int least = three ? 1 : kFewestSubtractions + (difficulty - 1) / 2;
-    const int most = three ? 4 : difficulty + 4;
+    const int most = three ? difficulty + 2 : difficulty + 4;
     for (;;) {
       const std::int64_t divisor = rng.between(1, 30);
       const auto draw_number = [&] { return divisor * rng.between(1, kMaxNumber / divisor); };

@@ -14,30 +14,26 @@
 namespace r1::tasks {
 namespace {
 
-// Knights tell the truth, knaves lie. Persons speak in turn; everybody but the last speaks about
-// the next speaker, so that one assumption about the first decides all others, and the last
-// statement confirms or refutes it.
+// Knights tell the truth, knaves lie. Everybody speaks about one other person, whose kind then
+// follows from the speaker's. Persons speak in turn, each about the next, so that one assumption
+// about the first decides all others; the last speaks about somebody already decided, and confirms
+// or refutes it.
 //
 // Parameters: {name of speaker 0, name of speaker 1, ..., then per speaker: kind of statement,
-// two persons (as speaker numbers)}. Names count from 0 = "A".
+// person (as speaker number)}. Names count from 0 = "A".
 enum Kind : std::int64_t {
   kKnight,      // x is a knight
   kKnave,       // x is a knave
-  kSame,        // x and y are of one kind
-  kDifferent,   // x and y are not of one kind
-  kBothKnaves,  // x and y are both knaves
-  kSomeKnave,   // at least one of x and y is a knave
-  // Said by the last speaker alone, because a knave's lie of this kind does not tell what x is.
-  kBothKnights,
-  kSomeKnight,
+  kSame,        // x and I are of one kind
+  kDifferent,   // x and I are not of one kind
+  kBothKnaves,  // x and I are both knaves
+  kSomeKnave,   // at least one of x and me is a knave
 };
-
-constexpr std::uint32_t kLinkingKinds = 6;
-constexpr std::uint32_t kAllKinds = 8;
+constexpr std::uint32_t kKinds = 6;
 
 struct Statement {
   Kind kind;
-  std::size_t x, y;  // speaker numbers; y is unused for kKnight and kKnave
+  std::size_t about;  // speaker number
 };
 
 struct Puzzle {
@@ -50,36 +46,38 @@ struct Puzzle {
 
 Puzzle unpack(const Parameters& p) {
   Puzzle puzzle;
-  const std::size_t people = p.size() / 4;
+  const std::size_t people = p.size() / 3;
   puzzle.names.assign(p.begin(), p.begin() + static_cast<std::ptrdiff_t>(people));
-  for (std::size_t i = people; i < p.size(); i += 3) {
-    puzzle.statements.push_back({static_cast<Kind>(p[i]), static_cast<std::size_t>(p[i + 1]),
-                                 static_cast<std::size_t>(p[i + 2])});
+  for (std::size_t i = people; i < p.size(); i += 2) {
+    puzzle.statements.push_back({static_cast<Kind>(p[i]), static_cast<std::size_t>(p[i + 1])});
   }
   return puzzle;
 }
 
-// knights: bit i is set if speaker i is a knight.
-bool holds(const Statement& s, unsigned knights) {
-  const bool x = (knights >> s.x) & 1u, y = (knights >> s.y) & 1u;
-  switch (s.kind) {
+// Whether a statement of this kind is true, given the kinds of its speaker and of the other.
+bool holds(Kind kind, bool speaker_is_knight, bool other_is_knight) {
+  switch (kind) {
     case kKnight:
-      return x;
+      return other_is_knight;
     case kKnave:
-      return !x;
+      return !other_is_knight;
     case kSame:
-      return x == y;
+      return speaker_is_knight == other_is_knight;
     case kDifferent:
-      return x != y;
+      return speaker_is_knight != other_is_knight;
     case kBothKnaves:
-      return !x && !y;
-    case kSomeKnave:
-      return !x || !y;
-    case kBothKnights:
-      return x && y;
+      return !speaker_is_knight && !other_is_knight;
     default:
-      return x || y;
+      return !speaker_is_knight || !other_is_knight;
   }
+}
+
+// What the other must be if a speaker of the given kind says this; nothing: the speaker cannot.
+std::optional<bool> implied(Kind kind, bool speaker_is_knight) {
+  for (const bool other : {true, false}) {
+    if (holds(kind, speaker_is_knight, other) == speaker_is_knight) return other;
+  }
+  return std::nullopt;
 }
 
 // The only consistent assignment, or nothing if there are none or several.
@@ -88,7 +86,9 @@ std::optional<unsigned> unique_solution(const Puzzle& puzzle) {
   for (unsigned knights = 0; knights < (1u << puzzle.people()); ++knights) {
     bool consistent = true;
     for (std::size_t i = 0; i < puzzle.people(); ++i) {
-      consistent &= holds(puzzle.statements[i], knights) == (((knights >> i) & 1u) != 0);
+      const auto& [kind, about] = puzzle.statements[i];
+      const bool speaker = (knights >> i) & 1u, other = (knights >> about) & 1u;
+      consistent &= holds(kind, speaker, other) == speaker;
     }
     if (!consistent) continue;
     if (solution) return std::nullopt;
@@ -119,13 +119,11 @@ std::string render_answer(const Puzzle& puzzle, unsigned knights, Language langu
 // What `speaker` says; short forms stand in the thinking, long ones in the question.
 std::string statement_text(const Puzzle& puzzle, std::size_t speaker, Language language,
                            bool brief) {
-  const Statement& s = puzzle.statements[speaker];
-  const char x = puzzle.name(s.x), y = puzzle.name(s.y);
-  const bool about_self = s.y == speaker;
+  const auto& [kind, about] = puzzle.statements[speaker];
+  const char x = puzzle.name(about);
   if (language == Language::kChinese) {
-    const std::string pair =
-        about_self && !brief ? fmt::format("{}和我", x) : fmt::format("{}和{}", x, y);
-    switch (s.kind) {
+    const std::string pair = brief ? std::string(1, x) : fmt::format("{}和我", x);
+    switch (kind) {
       case kKnight:
         return fmt::format("{}是骑士", x);
       case kKnave:
@@ -136,35 +134,25 @@ std::string statement_text(const Puzzle& puzzle, std::size_t speaker, Language l
         return pair + "不同类";
       case kBothKnaves:
         return pair + "都是骗子";
-      case kSomeKnave:
-        return pair + "不都是骑士";
-      case kBothKnights:
-        return pair + "都是骑士";
       default:
-        return pair + "不都是骗子";
+        return pair + "不都是骑士";
     }
   }
-  const std::string both =
-      about_self && !brief ? fmt::format("{} and I", x) : fmt::format("{} and {}", x, y);
-  const std::string_view are = brief ? "" : " are";
-  const std::string_view is_a = brief ? "" : " is a";
-  switch (s.kind) {
+  const std::string is_a = brief ? "" : " is a";
+  const std::string both_are = brief ? std::string() : " and I are";
+  switch (kind) {
     case kKnight:
       return fmt::format("{}{} knight", x, is_a);
     case kKnave:
       return fmt::format("{}{} knave", x, is_a);
     case kSame:
-      return fmt::format("{}{} the same", both, are);
+      return fmt::format("{}{} the same", x, both_are);
     case kDifferent:
-      return fmt::format("{}{} different", both, are);
+      return fmt::format("{}{} different", x, both_are);
     case kBothKnaves:
-      return fmt::format("{}{} both knaves", both, are);
-    case kSomeKnave:
-      return fmt::format("{}{} not both knights", both, are);
-    case kBothKnights:
-      return fmt::format("{}{} both knights", both, are);
+      return fmt::format("{}{} both knaves", x, both_are);
     default:
-      return fmt::format("{}{} not both knaves", both, are);
+      return fmt::format("{}{} not both knights", x, both_are);
   }
 }
 
@@ -179,7 +167,7 @@ class Knights : public Task {
 
   // Renaming people makes no new puzzle.
   Parameters split_key(const Parameters& p) const override {
-    return {p.begin() + static_cast<std::ptrdiff_t>(p.size() / 4), p.end()};
+    return {p.begin() + static_cast<std::ptrdiff_t>(p.size() / 3), p.end()};
   }
 
  protected:
@@ -191,21 +179,8 @@ class Knights : public Task {
       rng.shuffle(p);
       for (std::size_t i = 0; i < people; ++i) {
         const bool last = i + 1 == people;
-        const std::int64_t kind = rng.below(last ? kAllKinds : kLinkingKinds);
-        const bool about_two = kind >= kSame;
-        std::size_t x = i + 1, y = i;
-        // Compared with someone already decided.
-        if (kind == kSame || kind == kDifferent) y = rng.below(static_cast<std::uint32_t>(i + 1));
-        if (last) {
-          y = i;
-          x = rng.below(static_cast<std::uint32_t>(people - 1));
-          if (about_two && people > 2 && rng.chance(0.6)) {
-            // Two others, the earlier speaker first.
-            y = (x + 1 + rng.below(static_cast<std::uint32_t>(people - 2))) % (people - 1);
-            if (y < x) std::swap(x, y);
-          }
-        }
-        p.insert(p.end(), {kind, std::int64_t(x), std::int64_t(about_two ? y : x)});
+        const std::size_t about = last ? rng.below(static_cast<std::uint32_t>(i)) : i + 1;
+        p.insert(p.end(), {std::int64_t(rng.below(kKinds)), std::int64_t(about)});
       }
       if (unique_solution(unpack(p))) return p;
     }
@@ -324,39 +299,30 @@ std::string Knights::write_steps(const Problem& problem, Scratchpad& pad) const 
     name_is(0, first_is_knight);
     pad.next();
     for (std::size_t i = 0; i <= last; ++i) {
-      const bool knight = (knights >> i) & 1u;
+      const auto& [kind, about] = puzzle.statements[i];
+      const bool speaker = (knights >> i) & 1u;
       if (!pad.brief()) {
-        pad.text(std::string(1, puzzle.name(i))).say(": ", "说");
+        name_is(i, speaker);
+        pad.text(": ");
         pad.say(statement_text(puzzle, i, Language::kEnglish, true),
                 statement_text(puzzle, i, Language::kChinese, true));
+        pad.say(", so ", "，");
       }
-      if (i == last) {
-        const bool truth = pad.judge(holds(puzzle.statements[i], knights));
-        if (!pad.brief()) pad.say(truth ? ", true" : ", false", truth ? "，真" : "，假");
-        if (truth == knight) {
-          pad.say(pad.brief() ? "fits" : ", fits", pad.brief() ? "成立" : "，成立").next();
-          return true;
-        }
-        pad.say(pad.brief() ? "but " : ", but ", pad.brief() ? "但" : "，但");
-        name_is(i, knight);
-        pad.next();
+      const std::optional<bool> truth = implied(kind, speaker);
+      if (!truth) {
+        pad.say("impossible", "不可能").next();
         return false;
       }
-      // The speaker's kind says whether the statement is true; that decides the next person.
-      if (!pad.brief()) pad.say(knight ? ", true" : ", false", knight ? "，真" : "，假");
-      const bool as_knight = holds(puzzle.statements[i], knights | (2u << i)) == knight;
-      const bool as_knave = holds(puzzle.statements[i], knights) == knight;
-      if (!as_knight && !as_knave) {
-        pad.say(pad.brief() ? "but " : ", but ", pad.brief() ? "但" : "，但");
-        name_is(i, knight);
+      const bool other = pad.judge(*truth);
+      name_is(about, other);
+      if (i < last) {
+        if (other) knights |= 1u << about;
         pad.next();
-        return false;
+        continue;
       }
-      const bool next_is_knight = pad.judge(as_knight);
-      if (next_is_knight) knights |= 2u << i;
-      pad.say(pad.brief() ? "so " : ", so ", pad.brief() ? "所以" : "，所以");
-      name_is(i + 1, next_is_knight);
-      pad.next();
+      const bool fits = other == (((knights >> about) & 1u) != 0);
+      pad.say(fits ? ", fits" : ", no", fits ? "，成立" : "，矛盾").next();
+      return fits;
     }
     return true;
   };

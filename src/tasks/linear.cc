@@ -10,6 +10,8 @@
 namespace r1::tasks {
 namespace {
 
+constexpr std::int64_t kMaxNumber = 99;  // of any on the way
+
 // Parameters: {form, a, b, c, d}; unused ones are 0.
 enum Form : std::int64_t {
   kPlusForm,      // ax+b=c
@@ -76,12 +78,12 @@ class Linear : public Task {
       const std::int64_t a = rng.between(2, 9);
       const std::int64_t x = rng.between(2, 12);
       const std::int64_t b = rng.between(1, 40);
-      if (a * x + b > 120) continue;
+      if (a * x + b > kMaxNumber) continue;
       if (difficulty == 1) return {kPlusForm, a, b, a * x + b, 0};
       if (difficulty == 2) {
         if (rng.chance(0.5)) {
           if (a * x > b) return {kMinusForm, a, b, a * x - b, 0};
-        } else if (const std::int64_t inner = rng.between(1, 9); x + inner <= 20) {
+        } else if (const std::int64_t inner = rng.between(1, 9); a * (x + inner) <= kMaxNumber) {
           return {kBracketForm, a, inner, a * (x + inner), 0};
         }
         continue;
@@ -89,6 +91,7 @@ class Linear : public Task {
       const std::int64_t c = rng.between(1, 8);
       if (c >= a) continue;
       const std::int64_t constant = rng.between(1, 30);
+      if ((a - c) * x + constant > kMaxNumber) continue;
       if (rng.chance(0.6)) return {kBothSides, a, constant, c, (a - c) * x + constant};
       if ((a - c) * x > constant) return {kBothSidesNeg, a, constant, c, (a - c) * x - constant};
     }

@@ -22,7 +22,7 @@ enum Operation : std::int64_t {
   kCountEven,
 };
 constexpr std::uint32_t kOperations = 7;
-constexpr std::int64_t kMaxNumber = 50;
+constexpr std::int64_t kMaxNumber = 40;
 constexpr std::int64_t kMaxSummand = 20;  // keeps sums to small numbers
 
 using Numbers = std::vector<std::int64_t>;
@@ -101,8 +101,8 @@ class List : public Task {
   Parameters draw(int difficulty, Rng& rng) const override {
     for (;;) {
       const std::int64_t operation = rng.below(kOperations);
-      const bool sorting = operation == kSortUp || operation == kSortDown;
-      const std::size_t count = static_cast<std::size_t>(difficulty) + (sorting ? 2 : 3);
+      const std::size_t count =
+          static_cast<std::size_t>(difficulty) + (operation <= kReverse ? 2 : 3);
       Parameters p = {operation};
       while (p.size() < count + 1) {
         const std::int64_t number = rng.between(1, operation == kSum ? kMaxSummand : kMaxNumber);
@@ -235,25 +235,13 @@ class List : public Task {
     return fmt::format("{}", sum);
   }
 
-  // Compares the best number so far with the next one: "23<41, 41>7".
-  static std::string write_range(const Numbers& numbers, Scratchpad& pad) {
-    const auto extreme = [&](bool largest) {
-      std::int64_t best = numbers[0];
-      for (std::size_t i = 1; i < numbers.size(); ++i) {
-        const bool greater = pad.judge(best > numbers[i]);
-        if (!pad.brief()) {
-          pad.text(
-              fmt::format("{}{}{}{}", i > 1 ? ", " : "", best, greater ? '>' : '<', numbers[i]));
-        }
-        if (greater != largest) best = numbers[i];
-      }
-      if (!pad.brief()) pad.text(": ");
-      largest ? pad.say("largest ", "最大") : pad.say("smallest ", "最小");
-      pad.number(best).next();
-      return best;
-    };
-    const std::int64_t largest = extreme(true);
-    const std::int64_t smallest = extreme(false);
+  static std::string write_range(Numbers numbers, Scratchpad& pad) {
+    std::sort(numbers.begin(), numbers.end());
+    // A slip takes the second best.
+    const std::int64_t largest = numbers[numbers.size() - (pad.judge(true) ? 1 : 2)];
+    if (!pad.brief()) pad.say("largest ", "最大").number(largest).next();
+    const std::int64_t smallest = numbers[pad.judge(true) ? 0 : 1];
+    if (!pad.brief()) pad.say("smallest ", "最小").number(smallest).next();
     const std::int64_t difference =
         pad.calculate(fmt::format("{}-{}", largest, smallest), largest - smallest);
     pad.next();

@@ -56,7 +56,7 @@ class Modular : public Task {
     if (difficulty == 3 && rng.chance(0.5)) {
       return {kPower, modulus, rng.between(2, 30), rng.between(3, 5), 0};
     }
-    const std::int64_t most = difficulty == 3 ? 80 : 50;
+    const std::int64_t most = difficulty == 3 ? 70 : 50;
     const std::int64_t a = rng.between(11, most), b = rng.between(11, most);
     if (difficulty == 1) return {kProduct, modulus, a, b, 0};
     return {kProductSum, modulus, a, b, rng.between(5, 30)};

@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <numeric>
 
+#include "base/edit_distance.h"
 #include "base/error.h"
 #include "tasks/families.h"
 #include "tasks/scratchpad.h"
@@ -50,21 +50,6 @@ constexpr double kRepairShare = 0.25;  // of careful_check solutions
 int draw_difficulty(Rng& rng) {
   const double u = rng.uniform();
   return u < kEasyShare ? 1 : u < kEasyShare + kMiddleShare ? 2 : 3;
-}
-
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i + 1;
-    for (std::size_t j = 0; j < b.size(); ++j) {
-      const std::size_t replace = diagonal + (a[i] == b[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({replace, row[j] + 1, diagonal + 1});
-    }
-  }
-  return row.back();
 }
 
 }  // namespace

@@ -75,6 +75,8 @@ TEST(Tasks, SplitsAreDisjointAndHeldOutIsLargeEnough) {
     fmt::print("{:<11} {} distinct held-out problems, {} up to symmetry\n", task->name(),
                held_out_ids.size(), held_out.size());
     EXPECT_GE(held_out_ids.size(), 500u) << task->name();
+    // Up to four people allow no more puzzles of knights; each comes in several namings.
+    EXPECT_GE(held_out.size(), task->name() == "knights" ? 200u : 500u) << task->name();
   }
 }
 
@@ -178,7 +180,7 @@ TEST(WorkedSolutions, CarefulOnesAreRightAndShortOnesSlipInBand) {
       }
       fmt::print("{:<11} {:<14} right {:.3f}  tokens: mean {:.0f}, most {}\n", task->name(),
                  style_name(style), right / double(kCount), double(total) / kCount, longest);
-      EXPECT_LE(longest, 175u) << task->name() << ' ' << style_name(style);
+      EXPECT_LE(longest, 240u) << task->name() << ' ' << style_name(style);
       if (style == Style::kShortSteps) {
         EXPECT_GE(right, kCount * 55 / 100) << task->name();
         EXPECT_LE(right, kCount * 75 / 100) << task->name();

@@ -4,10 +4,10 @@
 #include <numeric>
 
 #include "engine/engine.h"
-#include "train/adamw.h"
 #include "train/benchmark_clock.h"
 #include "train/benchmark_work.h"
 #include "train/language_model_loss.h"
+#include "train/optimizer.h"
 
 namespace r1::train {
 namespace {
@@ -80,7 +80,7 @@ class TrainingStep {
 
   Backend& backend_;
   std::unique_ptr<Model> model_;
-  AdamW optimizer_;
+  Optimizer optimizer_;
   Arena arena_;
   std::vector<PackedBatch> batches_;
   UpdateLabels labels_;

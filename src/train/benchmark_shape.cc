@@ -14,7 +14,7 @@ BenchmarkShape nano() {
   BenchmarkShape shape;
   shape.name = "nano";
   ModelConfig& m = shape.model;
-  m.vocab_size = 1051;  // what its tokenizer comes to
+  m.vocab_size = 984;  // what its tokenizer comes to
   m.hidden_size = 192;
   m.intermediate_size = 512;
   m.moe_intermediate_size = 128;

@@ -78,29 +78,31 @@ void load_masters(const fs::path& path, Model& model) {
   model.visit_weights([&](Weight& weight) { read_tensor(file, path, weight.name, weight.value); });
 }
 
-void save_training_state(const fs::path& path, Model& model, AdamW& optimizer) {
+void save_training_state(const fs::path& path, Model& model, Optimizer& optimizer) {
   std::vector<TensorSpec> specs;
   model.visit_weights([&](Weight& weight) {
     specs.push_back({weight.name, DType::f32, extents(weight.shape)});
   });
-  for (const AdamW::Moments& moments : optimizer.moments()) {
+  for (const Optimizer::Moments& moments : optimizer.moments()) {
     specs.push_back({"first." + moments.weight->name, DType::f32, extents(moments.weight->shape)});
+    if (moments.muon()) continue;
     specs.push_back({"second." + moments.weight->name, DType::f32, extents(moments.weight->shape)});
   }
   SafetensorsWriter writer(path, std::move(specs));
   model.visit_weights([&](Weight& weight) { writer.append(weight.name, weight.value.span()); });
-  for (const AdamW::Moments& moments : optimizer.moments()) {
+  for (const Optimizer::Moments& moments : optimizer.moments()) {
     writer.append("first." + moments.weight->name, moments.first.span());
-    writer.append("second." + moments.weight->name, moments.second.span());
+    if (!moments.muon()) writer.append("second." + moments.weight->name, moments.second.span());
   }
   writer.commit();
 }
 
-void load_training_state(const fs::path& path, Model& model, AdamW& optimizer) {
+void load_training_state(const fs::path& path, Model& model, Optimizer& optimizer) {
   load_masters(path, model);
   const SafetensorsFile file = SafetensorsFile::open(path);
-  for (AdamW::Moments& moments : optimizer.moments()) {
+  for (Optimizer::Moments& moments : optimizer.moments()) {
     read_tensor(file, path, "first." + moments.weight->name, moments.first);
+    if (moments.muon()) continue;
     read_tensor(file, path, "second." + moments.weight->name, moments.second);
   }
 }

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "text/tokenizer.h"
-#include "train/adamw.h"
+#include "train/optimizer.h"
 
 namespace r1::train {
 
@@ -27,7 +27,7 @@ struct RunState {
 // checkpoint is whole or absent, at whatever instant the process dies.
 struct Checkpoint {
   Model& model;
-  AdamW& optimizer;
+  Optimizer& optimizer;
   Model* reference = nullptr;  // null: the run has none
 };
 

@@ -30,7 +30,7 @@ class CheckpointTest : public testing::Test {
   // A run: what is trained and how far it is.
   struct Run {
     std::unique_ptr<Model> model, reference;
-    std::optional<AdamW> optimizer;
+    std::optional<Optimizer> optimizer;
     Checkpoint checkpoint() { return {*model, *optimizer, reference.get()}; }
   };
 
@@ -63,7 +63,7 @@ class CheckpointTest : public testing::Test {
     };
     run.model->visit_weights([&](Weight& weight) { append(weight.value); });
     if (run.reference) run.reference->visit_weights([&](Weight& weight) { append(weight.value); });
-    for (const AdamW::Moments& moments : run.optimizer->moments()) {
+    for (const Optimizer::Moments& moments : run.optimizer->moments()) {
       append(moments.first);
       append(moments.second);
     }

@@ -1,6 +1,8 @@
 #include "train/data.h"
 
+#include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "text/bpe_trainer.h"
 #include "text/chat_template.h"
@@ -51,15 +53,16 @@ Sequence encode_prompt(const text::Tokenizer& tokenizer, const std::string& prom
   return tokenizer.encode(prompt, {.add_bos = true});
 }
 
-Sequence encode_document(const text::Tokenizer& tokenizer, const tasks::Document& document,
-                         std::int64_t max_length) {
+EncodedDocument encode_document(const text::Tokenizer& tokenizer, const tasks::Document& document,
+                                std::int64_t max_length) {
   Sequence ids = encode_prompt(tokenizer, document.prompt);
+  const std::int64_t prompt_tokens = std::min<std::int64_t>(std::ssize(ids), max_length);
   const Sequence completion = tokenizer.encode(document.completion);
   ids.insert(ids.end(), completion.begin(), completion.end());
   R1_CHECK(tokenizer.eos_id().has_value(), "a trained tokenizer without an end token");
   ids.push_back(*tokenizer.eos_id());
   if (std::ssize(ids) > max_length) ids.resize(static_cast<std::size_t>(max_length));
-  return ids;
+  return {std::move(ids), prompt_tokens};
 }
 
 }  // namespace r1::train

@@ -25,7 +25,11 @@ text::Tokenizer train_tokenizer(const DataRecipe& data, const tasks::Corpus& cor
 Sequence encode_prompt(const text::Tokenizer& tokenizer, const std::string& prompt);
 
 // <|begin|> prompt completion <|end|>, at most max_length tokens (the rest is cut).
-Sequence encode_document(const text::Tokenizer& tokenizer, const tasks::Document& document,
-                         std::int64_t max_length);
+struct EncodedDocument {
+  Sequence ids;
+  std::int64_t prompt_tokens = 0;  // with <|begin|>
+};
+EncodedDocument encode_document(const text::Tokenizer& tokenizer, const tasks::Document& document,
+                                std::int64_t max_length);
 
 }  // namespace r1::train

@@ -24,25 +24,29 @@ class DataTest : public testing::Test {
 TEST_F(DataTest, ADocumentIsBeginPromptCompletionEnd) {
   for (std::uint64_t i = 0; i < 50; ++i) {
     const tasks::Document document = corpus_.document(i);
-    const Sequence ids = encode_document(tokenizer_, document, 100000);
+    const auto [ids, prompt_tokens] = encode_document(tokenizer_, document, 100000);
     EXPECT_EQ(ids.front(), *tokenizer_.bos_id());
     EXPECT_EQ(ids.back(), *tokenizer_.eos_id());
     EXPECT_EQ(tokenizer_.decode(ids, true), document.prompt + document.completion);
     // The sampler's prompt is the document's beginning, token for token.
     const Sequence prompt = encode_prompt(tokenizer_, document.prompt);
     ASSERT_LT(prompt.size(), ids.size());
+    EXPECT_EQ(prompt_tokens, std::ssize(prompt));
     EXPECT_TRUE(std::equal(prompt.begin(), prompt.end(), ids.begin()));
   }
 }
 
 TEST_F(DataTest, LongDocumentsAreCut) {
   const tasks::Document document = corpus_.document(3);
-  const Sequence whole = encode_document(tokenizer_, document, 100000);
+  const Sequence whole = encode_document(tokenizer_, document, 100000).ids;
   const auto length = static_cast<std::int64_t>(whole.size());
-  const Sequence cut = encode_document(tokenizer_, document, length - 4);
+  const Sequence cut = encode_document(tokenizer_, document, length - 4).ids;
   EXPECT_EQ(std::ssize(cut), length - 4);
   EXPECT_TRUE(std::equal(cut.begin(), cut.end(), whole.begin()));
-  EXPECT_EQ(encode_document(tokenizer_, document, length), whole);
+  EXPECT_EQ(encode_document(tokenizer_, document, length).ids, whole);
+  // Cut within the prompt: all of it is prompt.
+  EXPECT_EQ(encode_document(tokenizer_, document, 2).prompt_tokens,
+            document.prompt.empty() ? 1 : 2);
 }
 
 TEST_F(DataTest, TheSameRecipeGivesTheSameTokenizer) {

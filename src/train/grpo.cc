@@ -383,7 +383,7 @@ class Reinforcement {
   text::Tokenizer tokenizer_;
   Arena arena_;
   std::unique_ptr<Model> model_, reference_;
-  std::optional<AdamW> optimizer_;
+  std::optional<Optimizer> optimizer_;
   std::optional<Engine> engine_;
   std::optional<RolloutSource> source_;
   RunState state_;

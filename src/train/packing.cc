@@ -1,13 +1,18 @@
 #include "train/packing.h"
 
+#include <algorithm>
+
+#include "base/error.h"
+
 namespace r1::train {
 
 std::vector<std::int32_t> PackedBatch::labels(std::int64_t places) const {
   std::vector<std::int32_t> labels(batch.ids.size(), kIgnoredLabel);
-  for (const SequenceSpan& span : batch.spans) {
-    for (std::int64_t i = 0; i + places < span.rows; ++i) {
-      labels[static_cast<std::size_t>(span.first_row + i)] =
-          batch.ids[static_cast<std::size_t>(span.first_row + i + places)];
+  for (std::size_t s = 0; s < batch.spans.size(); ++s) {
+    const SequenceSpan& span = batch.spans[s];
+    for (std::int64_t target = std::max(places, prompt_tokens[s]); target < span.rows; ++target) {
+      labels[static_cast<std::size_t>(span.first_row + target - places)] =
+          batch.ids[static_cast<std::size_t>(span.first_row + target)];
     }
   }
   return labels;
@@ -15,15 +20,19 @@ std::vector<std::int32_t> PackedBatch::labels(std::int64_t places) const {
 
 std::int64_t PackedBatch::label_count(std::int64_t places) const {
   std::int64_t count = 0;
-  for (const SequenceSpan& span : batch.spans) {
-    count += span.rows > places ? span.rows - places : 0;
+  for (std::size_t s = 0; s < batch.spans.size(); ++s) {
+    count += std::max<std::int64_t>(0, batch.spans[s].rows - std::max(places, prompt_tokens[s]));
   }
   return count;
 }
 
-PackedBatch pack(std::span<const Sequence> sequences) {
+PackedBatch pack(std::span<const Sequence> sequences, std::span<const std::int64_t> prompt_tokens) {
+  R1_CHECK(prompt_tokens.empty() || prompt_tokens.size() == sequences.size(),
+           "{} prompts of {} sequences", prompt_tokens.size(), sequences.size());
   PackedBatch packed;
   for (const Sequence& sequence : sequences) packed.batch.append(sequence);
+  packed.prompt_tokens.assign(prompt_tokens.begin(), prompt_tokens.end());
+  packed.prompt_tokens.resize(sequences.size());
   return packed;
 }
 

@@ -14,12 +14,16 @@ using Sequence = std::vector<std::int32_t>;
 // another sequence, positions begin at 0, and there is no padding.
 struct PackedBatch {
   Batch batch;
-  // The ids one and two places further in the row's own sequence; kIgnoredLabel past its end.
+  std::vector<std::int64_t> prompt_tokens;  // per span: leading tokens that are read, not learned
+  // The ids one and two places further in the row's own sequence; kIgnoredLabel past its end and
+  // where that id belongs to the prompt.
   std::vector<std::int32_t> labels(std::int64_t places) const;
   // Labels in use at that distance.
   std::int64_t label_count(std::int64_t places) const;
 };
-PackedBatch pack(std::span<const Sequence> sequences);
+// prompt_tokens: one per sequence, or none where everything is learned.
+PackedBatch pack(std::span<const Sequence> sequences,
+                 std::span<const std::int64_t> prompt_tokens = {});
 
 // Cuts sequences of these lengths, in order, into groups of at most max_tokens (a longer one stands
 // alone). Element i is the index behind the last sequence of group i.

@@ -73,17 +73,32 @@ class Pretraining {
   ModelFiles model_files() const { return {*tokenizer_, recipe_.data.prompt_template}; }
   Checkpoint checkpoint() { return {*model_, *optimizer_, nullptr}; }
 
+  struct Documents {
+    std::vector<Sequence> ids;
+    std::vector<std::int64_t> prompt_tokens;  // that carry no label
+
+    PackedBatch pack(std::size_t first, std::size_t end) const {
+      return train::pack(std::span(ids).subspan(first, end - first),
+                         std::span(prompt_tokens).subspan(first, end - first));
+    }
+  };
+
   // The documents of one update, from state_.next_sample on.
-  std::vector<Sequence> next_documents(std::int64_t first, std::int64_t* next) const {
-    std::vector<Sequence> documents;
+  Documents next_documents(std::int64_t first, std::int64_t* next) const {
+    Documents documents;
     std::int64_t tokens = 0;
     while (tokens < recipe_.tokens_per_batch) {
-      documents.push_back(
+      EncodedDocument document =
           encode_document(*tokenizer_,
                           corpus_.document(static_cast<std::uint64_t>(first) %
                                            static_cast<std::uint64_t>(recipe_.data.documents)),
-                          recipe_.max_length));
-      tokens += std::ssize(documents.back());
+                          recipe_.max_length);
+      tokens += std::ssize(document.ids);
+      // A document that is cut within its prompt still needs something to learn.
+      const bool whole =
+          !recipe_.data.completion_only_loss || document.prompt_tokens >= std::ssize(document.ids);
+      documents.prompt_tokens.push_back(whole ? 0 : document.prompt_tokens);
+      documents.ids.push_back(std::move(document.ids));
       ++first;
     }
     *next = first;
@@ -97,10 +112,10 @@ class Pretraining {
   // Measures one micro-batch, which leaves no trace in the weights, and tells what is to come.
   void announce() {
     std::int64_t next = 0;
-    const std::vector<Sequence> documents = next_documents(state_.next_sample, &next);
+    const Documents documents = next_documents(state_.next_sample, &next);
     const std::size_t end =
-        cut_by_tokens(lengths_of(documents), recipe_.micro_batch_tokens).front();
-    const PackedBatch packed = pack(std::span(documents).first(end));
+        cut_by_tokens(lengths_of(documents.ids), recipe_.micro_batch_tokens).front();
+    const PackedBatch packed = documents.pack(0, end);
     const UpdateLabels labels = count_labels(packed, model_->prediction_modules());
     // The first pass pays for fresh memory; the second is what all others cost.
     double seconds = 0.0;
@@ -127,12 +142,13 @@ class Pretraining {
   void step(MetricsWriter& metrics, Progress& progress) {
     const Clock::time_point start = Clock::now();
     std::int64_t next = 0;
-    const std::vector<Sequence> documents = next_documents(state_.next_sample, &next);
+    const Documents documents = next_documents(state_.next_sample, &next);
     std::vector<PackedBatch> batches;
     UpdateLabels labels;
     std::size_t first = 0;
-    for (const std::size_t end : cut_by_tokens(lengths_of(documents), recipe_.micro_batch_tokens)) {
-      batches.push_back(pack(std::span(documents).subspan(first, end - first)));
+    for (const std::size_t end :
+         cut_by_tokens(lengths_of(documents.ids), recipe_.micro_batch_tokens)) {
+      batches.push_back(documents.pack(first, end));
       add_labels(labels, count_labels(batches.back(), model_->prediction_modules()));
       first = end;
     }
@@ -212,7 +228,7 @@ class Pretraining {
   Arena arena_;
   std::optional<text::Tokenizer> tokenizer_;
   std::unique_ptr<Model> model_;
-  std::optional<AdamW> optimizer_;
+  std::optional<Optimizer> optimizer_;
   RunState state_;
 };
 

@@ -22,6 +22,8 @@ constexpr std::int64_t kMaxSteps = 1'000'000'000;
 const std::vector<std::string> kRewards = {"accuracy", "format"};
 
 void declare(Schema& s, OptimizerConfig& c) {
+  s.choice<OptimizerKind>("optim", c.optim,
+                          {{"adamw", OptimizerKind::kAdamW}, {"muon", OptimizerKind::kMuon}});
   s.real("learning_rate", c.learning_rate, {.low = 0, .high = 1});
   s.choice<LrScheduler>("lr_scheduler_type", c.lr_scheduler_type,
                         {{"constant", LrScheduler::kConstant},
@@ -36,6 +38,7 @@ void declare(Schema& s, OptimizerConfig& c) {
   s.real("adam_beta1", c.adam_beta1, kUnitOpen);
   s.real("adam_beta2", c.adam_beta2, kUnitOpen);
   s.real("adam_epsilon", c.adam_epsilon, kPositive);
+  s.real("muon_momentum", c.muon_momentum, kUnitOpen);
 }
 
 void declare(Schema& s, RunConfig& c) {
@@ -94,6 +97,7 @@ void declare(Schema& s, DataRecipe& c) {
   s.real("data.mixture.mixed", c.mixture.mixed, kUnit);
   s.integer("data.documents", c.documents, 1, kMaxCount);
   s.text("data.prompt_template", c.prompt_template);
+  s.flag("data.completion_only_loss", c.completion_only_loss);
   s.seed("data.seed", c.seed);
   s.integer("data.vocab_size", c.vocab_size, 257, kMaxSize);
   s.integer("data.tokenizer_documents", c.tokenizer_documents, 1, kMaxCount);

@@ -16,6 +16,7 @@ namespace r1::train {
 
 enum class Precision { kBf16, kFp32 };
 enum class LrScheduler { kConstant, kLinear, kCosine };
+enum class OptimizerKind { kAdamW, kMuon };
 // How token losses become one number (DeepSeekMath; DAPO, arXiv:2503.14476; Dr. GRPO, 2503.20783):
 //   kGrpo       "grpo": mean over completions of each completion's mean over its tokens
 //   kTokenMean  "dapo", alias "token-mean": sum over tokens / tokens of the whole update
@@ -33,6 +34,7 @@ struct WeightedName {
 };
 
 struct OptimizerConfig {
+  OptimizerKind optim = OptimizerKind::kAdamW;
   double learning_rate = 1e-3;
   LrScheduler lr_scheduler_type = LrScheduler::kCosine;
   // The schedule ends at min_lr_rate * learning_rate.
@@ -45,6 +47,7 @@ struct OptimizerConfig {
   double adam_beta1 = 0.9;
   double adam_beta2 = 0.95;
   double adam_epsilon = 1e-8;
+  double muon_momentum = 0.95;
   bool operator==(const OptimizerConfig&) const = default;
 };
 
@@ -101,6 +104,7 @@ struct DataRecipe {
   tasks::CorpusMixture mixture;
   std::int64_t documents = 200000;  // size of the corpus; one epoch
   std::string prompt_template = "r1-zero-nano";
+  bool completion_only_loss = false;  // prompts are read, not learned
   std::uint64_t seed = 1;
   std::int64_t vocab_size = 2048;
   std::int64_t tokenizer_documents = 20000;  // the BPE is trained on the first so many

@@ -91,7 +91,8 @@ TEST(Recipe, EveryFieldSurvivesTheRoundTrip) {
               .save_total_limit = 5,
               .eval_steps = 6,
               .eval_problems = 10};
-  zero.optimizer = {.learning_rate = 0.5,
+  zero.optimizer = {.optim = OptimizerKind::kMuon,
+                    .learning_rate = 0.5,
                     .lr_scheduler_type = LrScheduler::kLinear,
                     .min_lr_rate = 0.25,
                     .warmup_steps = 2,
@@ -99,7 +100,8 @@ TEST(Recipe, EveryFieldSurvivesTheRoundTrip) {
                     .weight_decay = 0.3,
                     .adam_beta1 = 0.4,
                     .adam_beta2 = 0.6,
-                    .adam_epsilon = 1e-5};
+                    .adam_epsilon = 1e-5,
+                    .muon_momentum = 0.8};
   zero.ref_model = "ref";
   zero.tasks = {{"b", 2}, {"a", 0.1}};
   zero.prompt_template = "plain";

@@ -10,8 +10,8 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "train/adamw.h"
 #include "train/language_model_loss.h"
+#include "train/optimizer.h"
 #include "train/policy_forward.h"
 #include "train/policy_loss.h"
 
@@ -73,7 +73,7 @@ TEST_P(TrainingGolden, SupervisedStepsFollowTheReference) {
   if (runs.empty()) GTEST_SKIP() << "no vectors in " << golden_directory();
   for (const json& run : runs) {
     const auto model = load(backend_, run);
-    AdamW optimizer(*model, optimizer_config(run));
+    Optimizer optimizer(*model, optimizer_config(run));
     for (std::size_t step = 0; step < run["steps"].get<std::size_t>(); ++step) {
       const auto ids = run["batches"][step % 2].get<std::vector<Sequence>>();
       const auto labels = run["labels"][step % 2].get<std::vector<Sequence>>();
@@ -108,7 +108,7 @@ TEST_P(TrainingGolden, PolicyStepsFollowTheReference) {
   if (runs.empty()) GTEST_SKIP() << "no vectors in " << golden_directory();
   for (const json& run : runs) {
     const auto model = load(backend_, run);
-    AdamW optimizer(*model, optimizer_config(run));
+    Optimizer optimizer(*model, optimizer_config(run));
     const auto prompt = run["prompt"].get<Sequence>();
     std::vector<RolloutSample> samples;
     for (std::size_t i = 0; i < run["completions"].size(); ++i) {

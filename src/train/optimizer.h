@@ -8,12 +8,13 @@
 
 namespace r1::train {
 
-// AdamW (Loshchilov & Hutter 2019) over a model's fp32 masters, with clipping of the global
-// gradient norm. Same bits whatever the thread count.
-class AdamW {
+// AdamW (Loshchilov & Hutter 2019) over a model's fp32 masters, or Muon (muon.h) for its hidden
+// matrices and AdamW for the rest, with clipping of the global gradient norm. Same bits whatever
+// the thread count.
+class Optimizer {
  public:
   // Momenta begin at zero. The model must be a training one and outlive the optimiser.
-  AdamW(Model& model, const OptimizerConfig& config);
+  Optimizer(Model& model, const OptimizerConfig& config);
 
   // Reads the gradients (after Model::collect_gradients), moves the masters, clears the gradients
   // and renews the model's working copies. Returns the gradient norm before clipping. A norm that
@@ -23,7 +24,8 @@ class AdamW {
   // What a checkpoint must keep besides the masters.
   struct Moments {
     const Weight* weight;
-    AlignedBuffer<float> first, second;
+    AlignedBuffer<float> first, second;  // Muon has no second
+    bool muon() const { return second.empty(); }
   };
   std::vector<Moments>& moments() { return moments_; }
   std::int64_t steps() const { return steps_; }

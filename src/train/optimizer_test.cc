@@ -1,4 +1,4 @@
-#include "train/adamw.h"
+#include "train/optimizer.h"
 
 #include <gtest/gtest.h>
 
@@ -33,7 +33,7 @@ bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 
-class AdamWTest : public testing::Test {
+class OptimizerTest : public testing::Test {
  protected:
   std::unique_ptr<Model> make(Backend& backend) {
     return Model::initialise(backend, model_test::tiny_config(), r1::Precision::bf16, 1);
@@ -61,10 +61,10 @@ class AdamWTest : public testing::Test {
 
 // Three steps against the formula in double precision; matrices decay, vectors do not, and the
 // routing bias is not the optimiser's.
-TEST_F(AdamWTest, FollowsTheFormula) {
+TEST_F(OptimizerTest, FollowsTheFormula) {
   const auto model = make(backend_);
   const OptimizerConfig config = optimizer_config();
-  AdamW optimizer(*model, config);
+  Optimizer optimizer(*model, config);
   std::vector<std::vector<double>> values, first, second;
   model->visit_weights([&](Weight& weight) {
     values.emplace_back(weight.value.begin(), weight.value.end());
@@ -104,20 +104,20 @@ TEST_F(AdamWTest, FollowsTheFormula) {
   EXPECT_EQ(optimizer.steps(), 3);
 }
 
-TEST_F(AdamWTest, ClippingScalesTheWholeGradient) {
+TEST_F(OptimizerTest, ClippingScalesTheWholeGradient) {
   OptimizerConfig config = optimizer_config();
   config.weight_decay = 0.0;
   // The first moment after one step is (1 - beta1) times the gradient as it was applied.
   for (const double max_norm : {0.5, 1e9}) {
     const auto model = make(backend_);
     config.max_grad_norm = max_norm;
-    AdamW optimizer(*model, config);
+    Optimizer optimizer(*model, config);
     set_gradients(*model, 1, 3.0f);
     const double before = gradient_norm(*model);
     EXPECT_GT(before, 100.0);
     EXPECT_NEAR(optimizer.step(backend_, 0.01), before, 1e-6 * before) << "before clipping";
     double squares = 0.0;
-    for (const AdamW::Moments& moments : optimizer.moments()) {
+    for (const Optimizer::Moments& moments : optimizer.moments()) {
       for (const float value : moments.first) squares += std::pow(static_cast<double>(value), 2);
     }
     const double applied = std::min(before, max_norm);
@@ -125,11 +125,11 @@ TEST_F(AdamWTest, ClippingScalesTheWholeGradient) {
   }
 }
 
-TEST_F(AdamWTest, ANormThatIsNotFiniteChangesNothing) {
+TEST_F(OptimizerTest, ANormThatIsNotFiniteChangesNothing) {
   for (const float poison :
        {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
     const auto model = make(backend_);
-    AdamW optimizer(*model, optimizer_config());
+    Optimizer optimizer(*model, optimizer_config());
     set_gradients(*model, 1);
     optimizer.step(backend_, 0.01);
     const std::vector<float> before = all_values(*model);
@@ -146,37 +146,42 @@ TEST_F(AdamWTest, ANormThatIsNotFiniteChangesNothing) {
   }
 }
 
-TEST_F(AdamWTest, ThreadsAndInstructionSetsChangeNoBits) {
-  const auto run = [&](int threads, Isa isa) {
+TEST_F(OptimizerTest, ThreadsAndInstructionSetsChangeNoBits) {
+  const auto run = [&](OptimizerKind kind, int threads, Isa isa) {
     Backend backend(threads, isa);
     const auto model = make(backend);
     OptimizerConfig config = optimizer_config();
+    config.optim = kind;
     config.max_grad_norm = 1.0;
-    AdamW optimizer(*model, config);
+    Optimizer optimizer(*model, config);
     for (std::uint32_t step = 0; step < 4; ++step) {
       set_gradients(*model, step);
       optimizer.step(backend, 0.003);
     }
     return all_values(*model);
   };
-  const std::vector<float> wanted = run(1, Isa::scalar);
-  for (const Isa isa : supported_isas()) {
-    for (const int threads : {1, 2, 3}) EXPECT_TRUE(same_bits(run(threads, isa), wanted));
+  for (const OptimizerKind kind : {OptimizerKind::kAdamW, OptimizerKind::kMuon}) {
+    const std::vector<float> wanted = run(kind, 1, Isa::scalar);
+    for (const Isa isa : supported_isas()) {
+      for (const int threads : {1, 2, 3}) EXPECT_TRUE(same_bits(run(kind, threads, isa), wanted));
+    }
   }
 }
 
 // What a checkpoint does: masters, momenta and the number of steps give the same next step.
-TEST_F(AdamWTest, GoesOnFromItsState) {
+TEST_F(OptimizerTest, GoesOnFromItsState) {
   const auto model = make(backend_), other = make(backend_);
-  AdamW optimizer(*model, optimizer_config()), resumed(*other, optimizer_config());
+  OptimizerConfig config = optimizer_config();
+  config.optim = OptimizerKind::kMuon;  // with AdamW for the embeddings
+  Optimizer optimizer(*model, config), resumed(*other, config);
   for (std::uint32_t step = 0; step < 57; ++step) {
     set_gradients(*model, step);
     optimizer.step(backend_, 0.003);
   }
   other->copy_weights(backend_, *model);
   for (std::size_t i = 0; i < optimizer.moments().size(); ++i) {
-    const AdamW::Moments& from = optimizer.moments()[i];
-    AdamW::Moments& to = resumed.moments()[i];
+    const Optimizer::Moments& from = optimizer.moments()[i];
+    Optimizer::Moments& to = resumed.moments()[i];
     std::copy(from.first.begin(), from.first.end(), to.first.begin());
     std::copy(from.second.begin(), from.second.end(), to.second.begin());
   }

@@ -1,7 +1,9 @@
-#include "train/adamw.h"
+#include "train/optimizer.h"
 
 #include <algorithm>
 #include <cmath>
+
+#include "train/muon.h"
 
 namespace r1::train {
 namespace {
@@ -16,16 +18,18 @@ struct Block {
 
 }  // namespace
 
-AdamW::AdamW(Model& model, const OptimizerConfig& config) : model_(model), config_(config) {
+Optimizer::Optimizer(Model& model, const OptimizerConfig& config) : model_(model), config_(config) {
   R1_CHECK(model.training(), "the model was loaded for inference");
   model.visit_weights([&](Weight& weight) {
     if (!weight.trainable) return;
     const std::size_t count = static_cast<std::size_t>(weight.count());
-    moments_.push_back({&weight, AlignedBuffer<float>(count), AlignedBuffer<float>(count)});
+    const bool muon = config.optim == OptimizerKind::kMuon && is_hidden_matrix(weight);
+    moments_.push_back({&weight, AlignedBuffer<float>(count),
+                        muon ? AlignedBuffer<float>() : AlignedBuffer<float>(count)});
   });
 }
 
-void AdamW::set_steps(std::int64_t steps) {
+void Optimizer::set_steps(std::int64_t steps) {
   steps_ = 0;
   beta1_power_ = beta2_power_ = 1.0;
   // Repeated products, not pow(): a resumed run must arrive at the same bits.
@@ -35,7 +39,7 @@ void AdamW::set_steps(std::int64_t steps) {
   }
 }
 
-double AdamW::step(Backend& backend, double learning_rate) {
+double Optimizer::step(Backend& backend, double learning_rate) {
   backend.begin_work();
   std::vector<Block> blocks;
   std::vector<Weight*> weights;
@@ -76,11 +80,23 @@ double AdamW::step(Backend& backend, double learning_rate) {
       const Block& block = blocks[static_cast<std::size_t>(i)];
       Weight& weight = *weights[block.weight];
       Moments& moments = moments_[block.weight];
+      if (moments.muon()) return;
       AdamWStep step = constants;
       step.weight_decay = weight.decay ? static_cast<float>(config_.weight_decay) : 0.0f;
       kernels.adamw(block.count, step, weight.gradient.data() + block.first,
                     moments.first.data() + block.first, moments.second.data() + block.first,
                     weight.value.data() + block.first);
+    });
+    MuonStep muon{.learning_rate = learning_rate,
+                  .momentum = config_.muon_momentum,
+                  .weight_decay = config_.weight_decay,
+                  .gradient_scale = clip ? config_.max_grad_norm / norm : 1.0};
+    // A matrix is too small to share between threads; there are many.
+    backend.parallel_for(std::ssize(moments_), [&](std::int64_t i) {
+      Moments& moments = moments_[static_cast<std::size_t>(i)];
+      if (!moments.muon()) return;
+      Backend alone(1, backend.isa());
+      muon_step(alone, muon, *weights[static_cast<std::size_t>(i)], moments.first.data());
     });
   }
   model_.clear_gradients();
