@@ -34,7 +34,9 @@ std::vector<fs::path> fixtures() {
       const fs::path config = entry.path() / "config.json";
       if (!fs::exists(config) || !fs::exists(entry.path() / "golden.safetensors")) continue;
       const auto type = nlohmann::json::parse(std::ifstream(config)).value("model_type", "");
-      if (type != "deepseek_v3" && type != "deepseek_v2") continue;
+      static constexpr std::string_view kKnown[] = {"deepseek_v3", "deepseek_v2", "qwen2", "qwen3",
+                                                    "llama"};
+      if (std::ranges::find(kKnown, type) == std::end(kKnown)) continue;
       found[entry.path().filename().string()] = entry.path();
     }
   }

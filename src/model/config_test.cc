@@ -120,7 +120,7 @@ TEST(ConfigTest, WhatIsWrittenReadsBackTheSame) {
   config.eos_token_id = 6;
   config.torch_dtype = "float32";
   EXPECT_EQ(parse_config(write_config(config), "config.json"), config);
-  config.rope_scaling.reset();
+  config.rope_scaling = {};
   EXPECT_EQ(parse_config(write_config(config), "config.json"), config);
 
   for (const json& model : published()) {
@@ -163,10 +163,68 @@ TEST(ConfigTest, ReadsTheFixturesConfigs) {
     EXPECT_EQ(config.n_routed_experts, object["n_routed_experts"]);
     EXPECT_EQ(config.q_lora_rank,
               object["q_lora_rank"].is_null() ? 0 : object["q_lora_rank"].get<std::int64_t>());
-    ASSERT_TRUE(config.rope_scaling.has_value());
-    EXPECT_EQ(config.rope_scaling->mscale_all_dim, object["rope_scaling"]["mscale_all_dim"]);
+    const YarnScaling* yarn = std::get_if<YarnScaling>(&config.rope_scaling);
+    ASSERT_NE(yarn, nullptr);
+    EXPECT_EQ(yarn->mscale_all_dim, object["rope_scaling"]["mscale_all_dim"]);
     EXPECT_EQ(parse_config(write_config(config), "config.json"), config);
   }
+}
+
+json dense(const std::string& model_type) {
+  return {{"model_type", model_type}, {"vocab_size", 512},
+          {"hidden_size", 64},        {"intermediate_size", 160},
+          {"num_hidden_layers", 3},   {"num_attention_heads", 4},
+          {"num_key_value_heads", 2}, {"max_position_embeddings", 4096},
+          {"bos_token_id", nullptr},  {"eos_token_id", {7, 9}},
+          {"dtype", "float16"}};
+}
+
+TEST(ConfigTest, DenseFamiliesTakeTheirDefaults) {
+  const ModelConfig qwen2 = parse_config(dense("qwen2").dump(), "config.json");
+  EXPECT_FALSE(qwen2.has_latent_attention());
+  EXPECT_EQ(qwen2.head_dim, 16);
+  EXPECT_EQ(qwen2.kv_row_size(), 2 * 2 * 16);
+  EXPECT_TRUE(qwen2.attention_bias);
+  EXPECT_FALSE(qwen2.attention_output_bias);
+  EXPECT_FALSE(qwen2.qk_norm);
+  EXPECT_EQ(qwen2.eos_token_id, 7);
+  EXPECT_EQ(qwen2.bos_token_id, 0);
+  EXPECT_EQ(qwen2.torch_dtype, "float16");
+  EXPECT_FLOAT_EQ(qwen2.softmax_scale(), 0.25f);
+  const ModelConfig qwen3 = parse_config(dense("qwen3").dump(), "config.json");
+  EXPECT_EQ(qwen3.head_dim, 128);
+  EXPECT_TRUE(qwen3.qk_norm);
+  EXPECT_FALSE(qwen3.attention_bias);
+  json llama = dense("llama");
+  llama.erase("num_key_value_heads");
+  llama["attention_bias"] = true;
+  llama["rope_parameters"] = {{"rope_type", "default"}, {"rope_theta", 500000.0}};
+  const ModelConfig read = parse_config(llama.dump(), "config.json");
+  EXPECT_EQ(read.num_key_value_heads, 4);
+  EXPECT_TRUE(read.attention_output_bias);
+  EXPECT_EQ(read.rope_theta, 500000.0);
+  for (const ModelConfig& config : {qwen2, qwen3, read}) {
+    EXPECT_EQ(parse_config(write_config(config), "config.json"), config);
+  }
+}
+
+TEST(ConfigTest, DenseFamiliesScaleTheirRotation) {
+  json object = dense("llama");
+  object["rope_scaling"] = {{"rope_type", "llama3"},
+                            {"factor", 8.0},
+                            {"low_freq_factor", 1.0},
+                            {"high_freq_factor", 4.0},
+                            {"original_max_position_embeddings", 8192}};
+  const ModelConfig llama = parse_config(object.dump(), "config.json");
+  EXPECT_EQ(std::get<Llama3Scaling>(llama.rope_scaling), (Llama3Scaling{8.0, 1.0, 4.0, 8192}));
+  EXPECT_EQ(parse_config(write_config(llama), "config.json"), llama);
+  object = dense("qwen2");
+  object["rope_scaling"] = {{"type", "yarn"}, {"factor", 4.0}};
+  const ModelConfig qwen = parse_config(object.dump(), "config.json");
+  const YarnScaling& yarn = std::get<YarnScaling>(qwen.rope_scaling);
+  EXPECT_EQ(yarn.original_max_position_embeddings, 4096);
+  EXPECT_NEAR(yarn.attention_factor, 0.1 * std::log(4.0) + 1.0, 1e-12);
+  EXPECT_EQ(parse_config(write_config(qwen), "config.json"), qwen);
 }
 
 // --- what is refused, with one line that names the field
@@ -200,8 +258,8 @@ TEST(ConfigTest, RefusesMissingAndMistypedFields) {
   }
   for (const char* key :
        {"n_routed_experts", "q_lora_rank", "n_group", "rope_theta", "rms_norm_eps",
-        "tie_word_embeddings", "norm_topk_prob", "scoring_func", "topk_method", "eos_token_id",
-        "torch_dtype", "initializer_range", "rope_scaling", "routed_scaling_factor"}) {
+        "tie_word_embeddings", "norm_topk_prob", "scoring_func", "topk_method", "torch_dtype",
+        "initializer_range", "rope_scaling", "routed_scaling_factor"}) {
     json object = good();
     object[key] = json::array({1});
     expect_refused(object.dump(), key == std::string("rope_scaling") ? "" : key);
@@ -272,6 +330,23 @@ TEST(ConfigTest, RefusesContradictions) {
   expect_refused(change({{"topk_method", "random"}}), "topk_method");
 }
 
+TEST(ConfigTest, RefusesWhatDenseFamiliesDoNotHave) {
+  const auto change = [](const char* key, const json& value) {
+    json object = dense("llama");
+    object[key] = value;
+    return object.dump();
+  };
+  expect_refused(change("num_key_value_heads", 3), "num_key_value_heads");
+  expect_refused(change("head_dim", 15), "head_dim");
+  expect_refused(change("mlp_bias", true), "mlp_bias");
+  expect_refused(change("use_sliding_window", true), "sliding-window");
+  expect_refused(change("eos_token_id", json::array({-1})), "eos_token_id");
+  expect_refused(change("rope_scaling", {{"rope_type", "llama3"}, {"factor", 8.0}}),
+                 "low_freq_factor");
+  expect_refused(change("rope_scaling", {{"rope_type", "dynamic"}, {"factor", 8.0}}), "dynamic");
+  expect_refused(change("model_type", "mistral"), "mistral");
+}
+
 TEST(ConfigTest, RefusesOtherRopeScalings) {
   const auto change = [](const json& scaling) {
     json object = good();
@@ -295,7 +370,7 @@ TEST(ConfigTest, RefusesOtherRopeScalings) {
   }
   json plain = good();
   plain["rope_scaling"] = {{"rope_type", "default"}};
-  EXPECT_FALSE(parse_config(plain.dump(), "config.json").rope_scaling.has_value());
+  EXPECT_EQ(parse_config(plain.dump(), "config.json").rope_scaling, RopeScaling{});
 }
 
 TEST(ConfigTest, RefusesOtherArchitecturesAndBrokenText) {

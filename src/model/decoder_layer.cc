@@ -12,6 +12,13 @@ std::variant<DenseFeedForward, MixtureOfExperts> make_feed_forward(const ModelCo
   return DenseFeedForward(config.hidden_size, config.intermediate_size, prefix);
 }
 
+std::variant<LatentAttention, GroupedQueryAttention> make_attention(const ModelConfig& config,
+                                                                    std::int64_t layer) {
+  const std::string prefix = layer_prefix(layer) + "self_attn.";
+  if (config.has_latent_attention()) return LatentAttention(config, prefix);
+  return GroupedQueryAttention(config, prefix);
+}
+
 }  // namespace
 
 Weight make_weight(std::string name, Shape shape) {
@@ -21,9 +28,13 @@ Weight make_weight(std::string name, Shape shape) {
   return weight;
 }
 
-LinearWeight make_linear(std::string name, std::int64_t out, std::int64_t in) {
+LinearWeight make_linear(const std::string& name, std::int64_t out, std::int64_t in, bool bias) {
   LinearWeight linear;
-  linear.weight = make_weight(std::move(name) + ".weight", {out, in});
+  linear.weight = make_weight(name + ".weight", {out, in});
+  if (bias) {
+    linear.bias = make_weight(name + ".bias", {out});
+    linear.bias.decay = false;
+  }
   return linear;
 }
 
@@ -37,7 +48,7 @@ TableWeight make_norm(std::string name, std::int64_t size) {
 DecoderLayer::DecoderLayer(const ModelConfig& config, std::int64_t layer, bool moe)
     : eps_(static_cast<float>(config.rms_norm_eps)),
       attention_norm_(make_norm(layer_prefix(layer) + "input_layernorm", config.hidden_size)),
-      attention_(config, layer_prefix(layer) + "self_attn."),
+      attention_(make_attention(config, layer)),
       feed_forward_norm_(
           make_norm(layer_prefix(layer) + "post_attention_layernorm", config.hidden_size)),
       feed_forward_(make_feed_forward(config, layer, moe)) {}
@@ -45,8 +56,13 @@ DecoderLayer::DecoderLayer(const ModelConfig& config, std::int64_t layer, bool m
 Tensor DecoderLayer::forward(const ForwardContext& ctx, Tensor x, const Batch& batch,
                              const KvLayer& cache, const RopeTable& table,
                              const ForwardOptions& options) {
+  const Tensor attention_input = rms_norm(ctx, x, attention_norm_, eps_);
   x = add(ctx, x,
-          attention_.forward(ctx, rms_norm(ctx, x, attention_norm_, eps_), batch, cache, table));
+          std::visit(
+              [&](auto& attention) {
+                return attention.forward(ctx, attention_input, batch, cache, table);
+              },
+              attention_));
   const Tensor normed = rms_norm(ctx, x, feed_forward_norm_, eps_);
   if (DenseFeedForward* dense = std::get_if<DenseFeedForward>(&feed_forward_)) {
     return add(ctx, x, dense->forward(ctx, normed));
@@ -56,14 +72,14 @@ Tensor DecoderLayer::forward(const ForwardContext& ctx, Tensor x, const Batch& b
 
 void DecoderLayer::visit(const WeightVisitor& visitor) {
   visitor(attention_norm_.weight);
-  attention_.visit(visitor);
+  std::visit([&](auto& attention) { attention.visit(visitor); }, attention_);
   visitor(feed_forward_norm_.weight);
   std::visit([&](auto& feed_forward) { feed_forward.visit(visitor); }, feed_forward_);
 }
 
 void DecoderLayer::refresh(Backend& backend, Precision precision, bool training) {
   attention_norm_.refresh(backend, precision);
-  attention_.refresh(backend, precision, training);
+  std::visit([&](auto& attention) { attention.refresh(backend, precision, training); }, attention_);
   feed_forward_norm_.refresh(backend, precision);
   std::visit([&](auto& feed_forward) { feed_forward.refresh(backend, precision, training); },
              feed_forward_);

@@ -84,9 +84,9 @@ class Expanded {
  private:
   double scale() const {
     const double size = static_cast<double>(config_.qk_nope_head_dim + config_.qk_rope_head_dim);
-    if (!config_.rope_scaling) return 1.0 / std::sqrt(size);
-    const YarnScaling& yarn = *config_.rope_scaling;
-    const double m = 0.1 * yarn.mscale_all_dim * std::log(yarn.factor) + 1.0;
+    const YarnScaling* yarn = std::get_if<YarnScaling>(&config_.rope_scaling);
+    if (yarn == nullptr) return 1.0 / std::sqrt(size);
+    const double m = 0.1 * yarn->mscale_all_dim * std::log(yarn->factor) + 1.0;
     return m * m / std::sqrt(size);
   }
   const Weight& weight(const std::string& name) const { return *weights_.at(name + ".weight"); }
@@ -137,7 +137,7 @@ TEST_P(LatentAttentionTest, AbsorbedIsExpanded) {
   config.qk_nope_head_dim = rng.between(1, 24);
   config.qk_rope_head_dim = 2 * rng.between(1, 8);
   config.v_head_dim = rng.between(1, 24);
-  if (GetParam() % 3 == 0) config.rope_scaling.reset();
+  if (GetParam() % 3 == 0) config.rope_scaling = {};
   SCOPED_TRACE(write_config(config));
 
   Backend backend(2);

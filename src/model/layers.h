@@ -9,7 +9,7 @@
 #include "model/batch.h"
 #include "model/config.h"
 
-// The layers of a DeepSeek-V3 transformer. Each knows its weights under their checkpoint names,
+// The layers of a transformer. Each knows its weights under their checkpoint names,
 // visits them in checkpoint order, and reads forward() the same in training and inference.
 namespace r1 {
 
@@ -60,6 +60,29 @@ class LatentAttention {
   LinearWeight output_;
 };
 
+// Attention of groups of query heads that share one key-value head (Ainslie et al. 2023), as in
+// Qwen and Llama; a norm on each head's query and key where the config has one (Qwen3).
+class GroupedQueryAttention {
+ public:
+  GroupedQueryAttention(const ModelConfig& config, const std::string& prefix);
+  // x [T, hidden], normed; returns [T, hidden].
+  Tensor forward(const ForwardContext& ctx, const Tensor& x, const Batch& batch,
+                 const KvLayer& cache, const RopeTable& table);
+  void visit(const WeightVisitor& visitor);
+  void refresh(Backend& backend, Precision precision, bool training);
+
+ private:
+  // Of `heads` vectors per token: projected, normed, rotated; [T, heads, head_dim].
+  Tensor heads_of(const ForwardContext& ctx, const Tensor& x, LinearWeight& projection,
+                  std::optional<TableWeight>& norm, std::int64_t heads, const Batch& batch,
+                  const RopeTable& table) const;
+
+  std::int64_t heads_, kv_heads_, head_dim_;
+  float scale_, eps_;
+  LinearWeight query_, key_, value_, output_;
+  std::optional<TableWeight> query_norm_, key_norm_;
+};
+
 // W_down (silu(W_gate x) * W_up x)
 class DenseFeedForward {
  public:
@@ -106,7 +129,7 @@ class DecoderLayer {
  private:
   float eps_;
   TableWeight attention_norm_;
-  LatentAttention attention_;
+  std::variant<LatentAttention, GroupedQueryAttention> attention_;
   TableWeight feed_forward_norm_;
   std::variant<DenseFeedForward, MixtureOfExperts> feed_forward_;
 };
@@ -141,7 +164,8 @@ class MultiTokenPrediction {
 
 // Weights with their checkpoint names and extents, values still empty.
 Weight make_weight(std::string name, Shape shape);
-LinearWeight make_linear(std::string name, std::int64_t out, std::int64_t in);
+LinearWeight make_linear(const std::string& name, std::int64_t out, std::int64_t in,
+                         bool bias = false);
 TableWeight make_norm(std::string name, std::int64_t size);
 
 }  // namespace r1

@@ -34,7 +34,7 @@ void load_weight(const HfDirectory& directory, Weight& weight) {
 Model::Model(const ModelConfig& config, Precision precision)
     : config_(config), precision_(precision) {
   check_config(config, "model config");
-  if (config.max_position_embeddings * config.qk_rope_head_dim / 2 > kMaxRopeEntries) {
+  if (config.max_position_embeddings * config.rope_dim() / 2 > kMaxRopeEntries) {
     throw Error("max_position_embeddings",
                 fmt::format("{} positions are too many", config.max_position_embeddings));
   }
@@ -166,6 +166,7 @@ std::unique_ptr<Model> Model::initialise(Backend& backend, const ModelConfig& co
     weight.value = AlignedBuffer<float>(static_cast<std::size_t>(weight.count()));
     Rng rng(seed, 0, index++);
     if (!weight.trainable) return;
+    if (weight.name.ends_with(".bias")) return;  // zeros
     for (float& value : weight.value) {
       value = weight.shape.rank() == 1
                   ? 1.0f

@@ -7,8 +7,7 @@
 
 namespace r1 {
 
-// A DeepSeek-V2/V3 transformer: one store of weights and one forward pass, for training and
-// inference alike.
+// A transformer: one store of weights and one forward pass, for training and inference alike.
 class Model {
  public:
   // Extents and names only; values come from load() or initialise().

@@ -6,13 +6,14 @@
 
 namespace r1 {
 
-// The angle per position of each rotated pair, [dim / 2], in fp32 as the reference computes it;
+// The angle per position of each rotated pair, [dim / 2], in fp32 as the references compute it.
 // YaRN blends interpolated and original frequencies between two correction dimensions
-// (deepseek-ai/DeepSeek-V3, precompute_freqs_cis).
-std::vector<float> rope_frequencies(std::int64_t dim, double theta,
-                                    const std::optional<YarnScaling>& scaling);
+// (deepseek-ai/DeepSeek-V3, precompute_freqs_cis), Llama 3 between two wavelengths (transformers,
+// _compute_llama3_parameters).
+std::vector<float> rope_frequencies(std::int64_t dim, double theta, const RopeScaling& scaling);
 
-// cos and sin of positions [0, positions) for DeepSeek's interleaved layout.
+// cos and sin of positions [0, positions): DeepSeek rotates neighbouring pairs, the dense families
+// the halves of a head, times YaRN's attention factor.
 RopeTable make_rope_table(const ModelConfig& config, std::int64_t positions);
 
 }  // namespace r1

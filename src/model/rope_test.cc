@@ -26,6 +26,7 @@ ModelConfig deepseek(const json& golden) {
   const json& facts = golden["config"];
   ModelConfig config;
   config.qk_nope_head_dim = 128;
+  config.kv_lora_rank = 512;
   config.qk_rope_head_dim = facts["qk_rope_head_dim"];
   config.rope_theta = facts["theta"];
   config.rope_scaling = YarnScaling{facts["factor"],    facts["original"], facts["beta_fast"],
@@ -47,17 +48,32 @@ TEST(RopeTest, FrequenciesOfDeepSeekToTheBit) {
   }
 }
 
-TEST(RopeTest, FrequenciesWithoutScaling) {
+TEST(RopeTest, FrequenciesOfTheDenseFamilies) {
   const json all = vectors();
   if (all.is_null()) GTEST_SKIP() << "no vectors";
-  const json& golden = all["others"]["qwen2.5 default theta 1e6 head_dim 128"];
-  const std::vector<float> found =
-      rope_frequencies(golden["head_dim"], golden["theta"], std::nullopt);
-  ASSERT_EQ(found.size(), golden["inv_freq"].size());
-  for (std::size_t i = 0; i < found.size(); ++i) {
-    const float wanted = golden["inv_freq"][i];
-    // One unit in the last place: powers in fp32 are not the same everywhere.
-    EXPECT_NEAR(found[i], wanted, 1.2e-7f * wanted) << i;
+  for (const auto& [name, golden] : all["others"].items()) {
+    SCOPED_TRACE(name);
+    json object = {{"model_type", name.starts_with("llama") ? "llama" : "qwen2"},
+                   {"vocab_size", 8},
+                   {"hidden_size", 4 * golden["head_dim"].get<std::int64_t>()},
+                   {"intermediate_size", 8},
+                   {"num_hidden_layers", 1},
+                   {"num_attention_heads", 4},
+                   {"max_position_embeddings", golden["max_position_embeddings"]},
+                   {"rope_theta", golden["theta"]},
+                   {"rope_scaling", golden["rope_scaling"]}};
+    const ModelConfig config = parse_config(object.dump(), "config.json");
+    const std::vector<float> found =
+        rope_frequencies(config.rope_dim(), config.rope_theta, config.rope_scaling);
+    ASSERT_EQ(found.size(), golden["inv_freq"].size());
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      const float wanted = golden["inv_freq"][i];
+      // A few units in the last place: powers in fp32 are not the same everywhere.
+      EXPECT_NEAR(found[i], wanted, 4e-7f * wanted) << i;
+    }
+    const RopeTable table = make_rope_table(config, 1);
+    EXPECT_EQ(table.layout, RopeLayout::halves);
+    EXPECT_FLOAT_EQ(table.cos[0], golden["cos_sin_multiplier"].get<float>());
   }
 }
 
@@ -84,9 +100,10 @@ TEST(RopeTest, SoftmaxScales) {
   const json& golden = all["deepseek_v3_671b"];
   ModelConfig config = deepseek(golden);
   EXPECT_FLOAT_EQ(config.softmax_scale(), golden["softmax_scale"].get<float>());
-  config.rope_scaling->mscale = config.rope_scaling->mscale_all_dim = 0.707;
+  auto& yarn = std::get<YarnScaling>(config.rope_scaling);
+  yarn.mscale = yarn.mscale_all_dim = 0.707;
   EXPECT_FLOAT_EQ(config.softmax_scale(), all["deepseek_v2_lite"]["softmax_scale"].get<float>());
-  config.rope_scaling.reset();
+  config.rope_scaling = {};
   EXPECT_FLOAT_EQ(config.softmax_scale(), golden["softmax_scale_without_yarn"].get<float>());
 }
 
@@ -95,7 +112,7 @@ TEST(RopeTest, ShortContextsAndNarrowHeadsStayFinite) {
   for (const std::int64_t dim : {2, 4, 8, 64}) {
     for (const std::int64_t context : {1, 8, 4096}) {
       const YarnScaling yarn{.factor = 40.0, .original_max_position_embeddings = context};
-      const std::vector<float> plain = rope_frequencies(dim, 10000.0, std::nullopt);
+      const std::vector<float> plain = rope_frequencies(dim, 10000.0, {});
       const std::vector<float> scaled = rope_frequencies(dim, 10000.0, yarn);
       for (std::size_t i = 0; i < scaled.size(); ++i) {
         ASSERT_TRUE(std::isfinite(scaled[i])) << dim << " " << context << " " << i;

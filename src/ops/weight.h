@@ -29,14 +29,14 @@ struct Weight {
 // y = x W^T + bias.
 struct LinearWeight {
   Weight weight;                      // [out, in]
-  Weight bias;                        // [out], or without values
+  Weight bias;                        // [out], or without a shape
   AlignedBuffer<float> bias_working;  // as a TableWeight's
   PackedMatrix forward;               // W^T in panels
   PackedMatrix backward;              // W in panels, only when training
 
   std::int64_t out_features() const { return weight.shape[0]; }
   std::int64_t in_features() const { return weight.shape[1]; }
-  bool has_bias() const { return !bias.value.empty(); }
+  bool has_bias() const { return bias.shape.rank() > 0; }
   // Packs the working copy. With a product in `precision`.
   void refresh(Backend& backend, Precision precision, bool training);
   // With products in f32 of values rounded as `precision` asks: the router's gate.
