@@ -30,7 +30,7 @@ build() {
 
 chat() {
   if [[ ! -f $model/config.json ]]; then
-    say "error: $model is not here; ./quickstart.sh train makes such a model in about 90 minutes"
+    say "error: $model is not here; ./quickstart.sh train makes such a model in about 70 minutes"
     exit 1
   fi
   if [[ -t 0 && -t 1 ]]; then
@@ -50,7 +50,8 @@ train() {
   local run
   for run in "$base" "$zero"; do
     say "$run/model"
-    "$r1" eval "$run/model" --tasks "$families" --problems 100 --samples 4 --max-tokens 192 --out "$run/eval.json"
+    "$r1" eval "$run/model" --tasks "$families" --problems 100 --samples 4 --max-tokens 192 \
+      --temperature 0.6 --top-p 0.95 --out "$run/eval.json"
   done
   say "4 of 4: the curves"
   "$r1" report "$base" "$zero" --out runs/nano-report
