@@ -13,7 +13,7 @@
 namespace r1::cli {
 
 void add_model(CLI::App& command, std::string& directory) {
-  command.add_option("MODEL", directory, "Directory of the model.")->required();
+  command.add_option("MODEL", directory, "Directory of the model, or a .gguf file.")->required();
 }
 
 void add_json(CLI::App& command, bool& json) {

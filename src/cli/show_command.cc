@@ -9,7 +9,7 @@
 #include "cli/flags.h"
 #include "cli/terminal.h"
 #include "eval/reasoning_model.h"
-#include "formats/hf_directory.h"
+#include "model/weight_source.h"
 
 namespace r1::cli {
 namespace {
@@ -20,13 +20,8 @@ struct Options {
 };
 
 void run(const Options& options) {
-  const HfDirectory files = HfDirectory::open(options.model);
-  const ModelConfig config = parse_config(files.config(), options.model + "/config.json");
-  eval::GenerationConfig generation;
-  if (files.generation_config()) {
-    generation = eval::parse_generation_config(*files.generation_config(),
-                                               options.model + "/generation_config.json");
-  }
+  const ModelConfig config = WeightSource::open(options.model)->config();
+  const eval::GenerationConfig generation = eval::read_generation_config(options.model);
   const ParameterCount count = count_parameters(config);
   const std::string_view prompt_template = text::template_name(generation.prompt_template);
   if (options.json) {
@@ -43,7 +38,6 @@ void run(const Options& options) {
         {"vocab_size", config.vocab_size},
         {"context", config.max_position_embeddings},
         {"precision", config.torch_dtype},
-        {"tensors", files.names().size()},
         {"prompt_template", prompt_template}};
     show(object.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
     return;

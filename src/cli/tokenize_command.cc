@@ -8,8 +8,8 @@
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "cli/terminal.h"
+#include "model/gguf_tokenizer.h"
 #include "text/stream_decoder.h"
-#include "text/tokenizer_json.h"
 
 namespace r1::cli {
 namespace {
@@ -56,7 +56,7 @@ void encode(const Options& options, const text::Tokenizer& tokenizer) {
 }
 
 void run(const Options& options) {
-  const text::Tokenizer tokenizer = text::load_tokenizer(options.model);
+  const text::Tokenizer tokenizer = load_model_tokenizer(options.model);
   options.decode ? decode(options, tokenizer) : encode(options, tokenizer);
 }
 
@@ -67,7 +67,9 @@ void add_tokenize(CLI::App& program) {
       *program.add_subcommand("tokenize", "Turn text into tokens, or tokens into text.")
            ->group(kUseGroup);
   const auto options = std::make_shared<Options>();
-  command.add_option("MODEL", options->model, "Directory of the model, or a tokenizer.json.")
+  command
+      .add_option("MODEL", options->model,
+                  "Directory of the model, a tokenizer.json or a .gguf file.")
       ->required();
   CLI::Option* text =
       command.add_option("TEXT", options->text, "What to encode; without it, standard input.");

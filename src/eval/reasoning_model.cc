@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "formats/hf_directory.h"
 #include "formats/json.h"
-#include "text/tokenizer_json.h"
+#include "model/gguf_tokenizer.h"
 
 namespace r1::eval {
 namespace {
@@ -55,18 +55,22 @@ GenerationConfig parse_generation_config(std::string_view json, std::string_view
   return config;
 }
 
+GenerationConfig read_generation_config(const std::filesystem::path& model) {
+  if (is_gguf(model)) return {};
+  const HfDirectory files = HfDirectory::open(model);
+  if (!files.generation_config()) return {};
+  return parse_generation_config(*files.generation_config(),
+                                 (model / "generation_config.json").string());
+}
+
 std::vector<std::int32_t> ReasoningModel::encode_prompt(std::string_view question) const {
   return tokenizer.encode(text::render_r1_zero(prompt_template, question), {.add_bos = true});
 }
 
 ReasoningModel load_reasoning_model(Backend& backend, const std::filesystem::path& directory) {
-  const HfDirectory files = HfDirectory::open(directory);
   const std::string where = (directory / "generation_config.json").string();
-  GenerationConfig generation;
-  if (files.generation_config()) {
-    generation = parse_generation_config(*files.generation_config(), where);
-  }
-  text::Tokenizer tokenizer = text::load_tokenizer(directory);
+  GenerationConfig generation = read_generation_config(directory);
+  text::Tokenizer tokenizer = load_model_tokenizer(directory);
   std::unique_ptr<Model> model = Model::load(backend, directory, /*training=*/false);
 
   const std::int64_t vocab_size = model->config().vocab_size;

@@ -37,7 +37,11 @@ struct GenerationConfig {
 // Throws Error naming `where` for a mistyped or impossible field.
 GenerationConfig parse_generation_config(std::string_view json, std::string_view where);
 
-// Throws Error naming the file: a part is missing, or the parts do not belong together.
+// That of a model directory; the defaults where it has none, and for a GGUF file.
+GenerationConfig read_generation_config(const std::filesystem::path& model);
+
+// A model directory or a GGUF file. Throws Error naming the file: a part is missing, or the parts
+// do not belong together.
 ReasoningModel load_reasoning_model(Backend& backend, const std::filesystem::path& directory);
 
 }  // namespace r1::eval

@@ -4,8 +4,7 @@
 
 #include "base/file.h"
 #include "base/rng.h"
-#include "formats/fp8_blocks.h"
-#include "formats/hf_directory.h"
+#include "formats/safetensors.h"
 #include "model/rope.h"
 
 namespace r1 {
@@ -13,21 +12,6 @@ namespace {
 
 // Positions times pairs that a table of angles may hold (two floats each).
 constexpr std::int64_t kMaxRopeEntries = std::int64_t{1} << 27;
-
-void load_weight(const HfDirectory& directory, Weight& weight) {
-  const TensorInfo& tensor = directory.tensor(weight.name);
-  std::vector<std::int64_t> shape;
-  for (int axis = 0; axis < weight.shape.rank(); ++axis) shape.push_back(weight.shape[axis]);
-  if (tensor.shape != shape) {
-    throw Error(directory.path().string(),
-                fmt::format("tensor \"{}\" is [{}], but config.json asks for [{}]", weight.name,
-                            fmt::join(tensor.shape, ", "), fmt::join(shape, ", ")),
-                "is this config of the same model?");
-  }
-  weight.value = tensor.dtype == DType::f8_e4m3
-                     ? load_fp8_blocks(tensor, directory.tensor(weight.name + "_scale_inv"))
-                     : load_f32(tensor);
-}
 
 }  // namespace
 
@@ -131,14 +115,12 @@ void Model::clear_gradients() {
   std::fill(part.begin(), part.end(), 0.0f);
 }
 
-std::unique_ptr<Model> Model::load(Backend& backend, const std::filesystem::path& path,
+std::unique_ptr<Model> Model::load(Backend& backend, const WeightSource& source,
                                    Precision precision, bool training) {
-  const HfDirectory directory = HfDirectory::open(path);
-  const ModelConfig config = parse_config(directory.config(), (path / "config.json").string());
-  auto model = std::make_unique<Model>(config, precision);
+  auto model = std::make_unique<Model>(source.config(), precision);
   model->training_ = training;
   for (const Part& part : model->parts()) {
-    part.visit([&](Weight& weight) { load_weight(directory, weight); });
+    part.visit([&](Weight& weight) { weight.value = source.read(weight.name, weight.shape); });
     part.refresh(backend);
     if (training) continue;
     part.visit([](Weight& weight) {
@@ -152,10 +134,14 @@ std::unique_ptr<Model> Model::load(Backend& backend, const std::filesystem::path
 }
 
 std::unique_ptr<Model> Model::load(Backend& backend, const std::filesystem::path& path,
+                                   Precision precision, bool training) {
+  return load(backend, *WeightSource::open(path), precision, training);
+}
+
+std::unique_ptr<Model> Model::load(Backend& backend, const std::filesystem::path& path,
                                    bool training) {
-  const HfDirectory directory = HfDirectory::open(path);
-  const ModelConfig config = parse_config(directory.config(), (path / "config.json").string());
-  return load(backend, path, config.precision(), training);
+  const auto source = WeightSource::open(path);
+  return load(backend, *source, source->config().precision(), training);
 }
 
 std::unique_ptr<Model> Model::initialise(Backend& backend, const ModelConfig& config,

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "model/layers.h"
+#include "model/weight_source.h"
 
 namespace r1 {
 
@@ -13,12 +14,14 @@ class Model {
   // Extents and names only; values come from load() or initialise().
   Model(const ModelConfig& config, Precision precision);
 
-  // Reads a Hugging Face directory (config.json, safetensors). With training, the fp32 masters stay
-  // and gradients are allocated; without, each layer's masters are dropped once packed.
-  // Throws Error naming the tensor that is missing or has other extents.
+  // Reads a Hugging Face directory (config.json, safetensors) or a GGUF file. With training, the
+  // fp32 masters stay and gradients are allocated; without, each layer's masters are dropped once
+  // packed. Throws Error naming the tensor that is missing or has other extents.
+  static std::unique_ptr<Model> load(Backend& backend, const WeightSource& source,
+                                     Precision precision, bool training);
   static std::unique_ptr<Model> load(Backend& backend, const std::filesystem::path& directory,
                                      Precision precision, bool training);
-  // The precision that the directory's config.json asks for.
+  // The precision that the model's own files ask for.
   static std::unique_ptr<Model> load(Backend& backend, const std::filesystem::path& directory,
                                      bool training);
   // Normal(0, initializer_range) matrices, unit norms, zero routing bias; training.

@@ -78,7 +78,8 @@ void Bpe::encode(std::string_view piece, Scratch& scratch, std::vector<std::int3
     enqueue(scratch, left);
   }
   for (std::int32_t i = count > 0 ? 0 : -1; i >= 0; i = symbols[static_cast<std::size_t>(i)].next) {
-    ids.push_back(symbols[static_cast<std::size_t>(i)].id);
+    const std::int32_t id = symbols[static_cast<std::size_t>(i)].id;
+    if (id >= 0) ids.push_back(id);
   }
 }
 

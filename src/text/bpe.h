@@ -21,13 +21,13 @@ struct BpeMerge {
 // has the lowest rank, the leftmost first. O(n log n) in the piece.
 class Bpe {
  public:
-  // byte_ids: the token of each byte. Every merge must be of a different pair.
+  // byte_ids: the token of each byte; -1 drops the byte. Every merge must be of a different pair.
   Bpe(const std::array<std::int32_t, 256>& byte_ids, std::vector<BpeMerge> merges);
 
   // Working memory, reused from piece to piece; one per thread.
   struct Scratch {
     struct Symbol {
-      std::int32_t id;  // -1 once merged into its left neighbour
+      std::int32_t id;  // -1 for a byte without a token, and once merged into the left neighbour
       std::int32_t previous, next;
     };
     std::vector<Symbol> symbols;

@@ -99,14 +99,24 @@ struct Tokenizer::State {
     return AddedTokenMatcher(tokens, contents);
   }
 
+  // Published vocabularies may lack these (DeepSeek-LLM's); invalid text then loses them.
+  static bool never_in_utf8(std::size_t byte) {
+    return byte == 0xC0 || byte == 0xC1 || byte >= 0xF5;
+  }
+
   std::array<std::int32_t, 256> byte_ids(std::string_view where) const {
     std::array<std::int32_t, 256> ids{};
     for (std::size_t byte = 0; byte < ids.size(); ++byte) {
       const char c = static_cast<char>(byte);
       const auto found = by_bytes.find(std::string_view(&c, 1));
-      if (found == by_bytes.end() || is_control(found->second)) {
+      const bool missing = found == by_bytes.end() || is_control(found->second);
+      if (missing && never_in_utf8(byte)) {
+        ids[byte] = -1;
+        continue;
+      }
+      if (missing) {
         throw Error(where, fmt::format("no token stands for the byte 0x{:02X}", byte),
-                    "only byte-level BPE with all 256 bytes is supported");
+                    "only byte-level BPE with all bytes of UTF-8 is supported");
       }
       ids[byte] = found->second;
     }

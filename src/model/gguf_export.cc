@@ -1,0 +1,345 @@
+#include "model/gguf_export.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+
+#include "base/error.h"
+#include "formats/gguf_writer.h"
+#include "model/gguf_tokenizer.h"
+#include "model/gguf_weights.h"
+#include "model/model.h"
+#include "model/rope.h"
+#include "text/byte_alphabet.h"
+
+namespace r1 {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct NamedRecipe {
+  std::string_view name;
+  GgmlType type;
+  bool mixed;
+  std::uint32_t file_type;  // general.file_type
+};
+constexpr std::array kRecipes = std::to_array<NamedRecipe>({
+    {"F32", GgmlType::f32, false, 0},
+    {"F16", GgmlType::f16, false, 1},
+    {"BF16", GgmlType::bf16, false, 32},
+    {"Q8_0", GgmlType::q8_0, false, 7},
+    {"Q4_0", GgmlType::q4_0, false, 2},
+    {"Q4_K", GgmlType::q4_k, false, 14},
+    {"Q4_K_M", GgmlType::q4_k, true, 15},
+    {"Q5_K", GgmlType::q5_k, false, 16},
+    {"Q6_K", GgmlType::q6_k, false, 18},
+});
+
+// llama.cpp's choice of the layers whose value and down projections get more bits.
+bool gets_more_bits(std::int64_t layer, std::int64_t layers) {
+  const std::int64_t eighth = layers / 8;
+  return layer < eighth || layer >= 7 * layers / 8 || (layer - eighth) % 3 == 2;
+}
+
+// "attn_v" of "blk.7.attn_v.weight", with the layer; the whole name and -1 outside layers.
+std::pair<std::string_view, std::int64_t> module_of(std::string_view name) {
+  if (!name.starts_with("blk.")) return {name.substr(0, name.rfind('.')), -1};
+  name.remove_prefix(4);
+  std::int64_t layer = 0;
+  while (!name.empty() && name.front() != '.') {
+    layer = layer * 10 + (name.front() - '0');
+    name.remove_prefix(1);
+  }
+  name.remove_prefix(1);
+  return {name.substr(0, name.rfind('.')), layer};
+}
+
+std::string architecture_of(const ModelConfig& config) {
+  return config.has_latent_attention() ? "deepseek2" : config.model_type;
+}
+
+std::uint32_t u32(std::int64_t value) { return static_cast<std::uint32_t>(value); }
+
+void describe_latent(const ModelConfig& config, const std::string& prefix,
+                     GgufMetadataBuilder& metadata) {
+  const auto set = [&](std::string_view key, auto value) {
+    metadata.set(prefix + std::string(key), value);
+  };
+  const std::int64_t rope = config.qk_rope_head_dim, latent = config.kv_lora_rank;
+  set("attention.head_count_kv", std::uint32_t{1});  // as attention runs: all heads share a row
+  if (config.q_lora_rank > 0) set("attention.q_lora_rank", u32(config.q_lora_rank));
+  set("attention.kv_lora_rank", u32(latent));
+  set("attention.key_length", u32(latent + rope));
+  set("attention.value_length", u32(latent));
+  set("attention.key_length_mla", u32(config.qk_nope_head_dim + rope));
+  set("attention.value_length_mla", u32(config.v_head_dim));
+  set("rope.dimension_count", u32(rope));
+  if (config.n_routed_experts == 0) return;
+  set("leading_dense_block_count", u32(config.first_k_dense_replace));
+  set("expert_feed_forward_length", u32(config.moe_intermediate_size));
+  set("expert_count", u32(config.n_routed_experts));
+  set("expert_used_count", u32(config.num_experts_per_tok));
+  set("expert_shared_count", u32(config.n_shared_experts));
+  set("expert_weights_scale", static_cast<float>(config.routed_scaling_factor));
+  set("expert_weights_norm", config.norm_topk_prob);
+  set("expert_gating_func", std::uint32_t{config.scoring_func == "sigmoid" ? 2u : 1u});
+  set("expert_group_count", u32(config.routing().groups));
+  set("expert_group_used_count", u32(config.routing().groups_per_token));
+}
+
+void describe(const ModelConfig& config, GgufMetadataBuilder& metadata) {
+  const std::string prefix = architecture_of(config) + ".";
+  const auto set = [&](std::string_view key, auto value) {
+    metadata.set(prefix + std::string(key), value);
+  };
+  set("block_count", u32(config.num_hidden_layers));
+  set("context_length", u32(config.max_position_embeddings));
+  set("embedding_length", u32(config.hidden_size));
+  set("feed_forward_length", u32(config.intermediate_size));
+  set("attention.head_count", u32(config.num_attention_heads));
+  set("attention.layer_norm_rms_epsilon", static_cast<float>(config.rms_norm_eps));
+  set("rope.freq_base", static_cast<float>(config.rope_theta));
+  set("vocab_size", u32(config.vocab_size));
+  if (config.has_latent_attention()) {
+    describe_latent(config, prefix, metadata);
+  } else {
+    set("attention.head_count_kv", u32(config.num_key_value_heads));
+    set("attention.key_length", u32(config.head_dim));
+    set("attention.value_length", u32(config.head_dim));
+    set("rope.dimension_count", u32(config.head_dim));
+  }
+  if (const YarnScaling* yarn = std::get_if<YarnScaling>(&config.rope_scaling)) {
+    metadata.set(prefix + "rope.scaling.type", std::string_view("yarn"));
+    set("rope.scaling.factor", static_cast<float>(yarn->factor));
+    set("rope.scaling.original_context_length", u32(yarn->original_max_position_embeddings));
+    if (config.has_latent_attention()) {
+      set("rope.scaling.yarn_log_multiplier", static_cast<float>(0.1 * yarn->mscale_all_dim));
+    }
+  }
+}
+
+void describe(const text::Tokenizer& tokenizer, std::int64_t vocab_size,
+              GgufMetadataBuilder& metadata) {
+  const text::TokenizerSpec& spec = tokenizer.spec();
+  metadata.set("tokenizer.ggml.model", std::string_view("gpt2"));
+  metadata.set("tokenizer.ggml.pre", gguf_pre_tokenizer_name(spec));
+  std::vector<std::string> tokens;
+  std::vector<std::int32_t> types;
+  for (std::int64_t id = 0; id < vocab_size; ++id) {
+    const text::AddedToken* added = tokenizer.added_token(static_cast<std::int32_t>(id));
+    const bool known = id < std::ssize(spec.vocab);
+    if (added != nullptr) {
+      tokens.push_back(added->content);
+      types.push_back(added->special ? 3 : 4);
+    } else if (known && spec.vocab[static_cast<std::size_t>(id)].in_model) {
+      const text::VocabEntry& entry = spec.vocab[static_cast<std::size_t>(id)];
+      tokens.push_back(entry.byte_level ? text::to_byte_alphabet(entry.bytes) : entry.bytes);
+      types.push_back(1);
+    } else {
+      tokens.push_back(fmt::format("[PAD{}]", id));
+      types.push_back(5);
+    }
+  }
+  std::vector<std::string> merges;
+  for (const auto& [left, right] : spec.merges) {
+    merges.push_back(fmt::format("{} {}", tokens[static_cast<std::size_t>(left)],
+                                 tokens[static_cast<std::size_t>(right)]));
+  }
+  metadata.set("tokenizer.ggml.tokens", tokens);
+  metadata.set("tokenizer.ggml.token_type", types);
+  metadata.set("tokenizer.ggml.merges", merges);
+  const auto set_id = [&](std::string_view key, const std::optional<std::int32_t>& id) {
+    if (id) metadata.set(key, static_cast<std::uint32_t>(*id));
+  };
+  set_id("tokenizer.ggml.bos_token_id", spec.bos);
+  set_id("tokenizer.ggml.eos_token_id", spec.eos);
+  set_id("tokenizer.ggml.padding_token_id", spec.pad);
+  metadata.set("tokenizer.ggml.add_bos_token", !spec.prefix.empty());
+  metadata.set("tokenizer.ggml.add_eos_token", false);
+}
+
+// One tensor of the file and what it is made of.
+struct Item {
+  GgufTensorSpec spec;
+  // Gives the values piece by piece, in order.
+  std::function<void(const std::function<void(std::span<const float>)>&)> produce;
+};
+
+// Hugging Face's halves of a head to llama's neighbouring pairs: the inverse of halves_from_pairs.
+AlignedBuffer<float> pairs_from_halves(std::int64_t heads, std::int64_t head_dim,
+                                       const AlignedBuffer<float>& values) {
+  const std::int64_t columns = static_cast<std::int64_t>(values.size()) / (heads * head_dim);
+  AlignedBuffer<float> pairs(values.size(), Fill::none);
+  for (std::int64_t head = 0; head < heads; ++head) {
+    for (std::int64_t row = 0; row < head_dim; ++row) {
+      const std::int64_t half = row / (head_dim / 2), pair = row % (head_dim / 2);
+      std::copy_n(values.data() + (head * head_dim + row) * columns, columns,
+                  pairs.data() + (head * head_dim + 2 * pair + half) * columns);
+    }
+  }
+  return pairs;
+}
+
+class Exporter {
+ public:
+  Exporter(const WeightSource& weights, const GgufRecipe& recipe)
+      : weights_(weights), config_(weights.config()), recipe_(recipe) {
+    ModelConfig shape = config_;
+    shape.num_nextn_predict_layers = 0;  // llama.cpp has no use for them
+    Model model(shape, Precision::bf16);
+    model.visit_weights([&](const Weight& weight) { add(weight.name, weight.shape); });
+    if (std::holds_alternative<Llama3Scaling>(config_.rope_scaling)) add_rope_factors();
+  }
+
+  std::vector<Item>& items() { return items_; }
+
+ private:
+  GgmlType type_of(const std::string& name, const std::vector<std::int64_t>& shape) const {
+    if (shape.size() < 2 || name.find("ffn_gate_inp.") != std::string::npos) return GgmlType::f32;
+    return gguf_type_of(recipe_, name, shape.back(), config_.num_hidden_layers,
+                        config_.tie_word_embeddings);
+  }
+  void push(const std::string& name, std::vector<std::int64_t> shape,
+            decltype(Item::produce) produce) {
+    const GgmlType type = type_of(name, shape);
+    items_.push_back({{name, type, std::move(shape)}, std::move(produce)});
+  }
+
+  void add(const std::string& name, const Shape& shape) {
+    const GgufName target = gguf_name_of(name);
+    if (target.slice > 0) return;  // written with the first
+    if (target.slice == 0) return add_experts(name, target.name, shape);
+    if (target.name.ends_with("attn_kv_b.weight")) return add_latent_up(name, target.name, shape);
+    std::vector<std::int64_t> extents;
+    for (int axis = 0; axis < shape.rank(); ++axis) extents.push_back(shape[axis]);
+    const bool llama = config_.model_type == "llama";
+    const bool query = llama && target.name.find(".attn_q.") != std::string::npos;
+    const bool key = llama && target.name.find(".attn_k.") != std::string::npos;
+    push(target.name, std::move(extents), [this, name, shape, query, key](const auto& take) {
+      AlignedBuffer<float> values = weights_.read(name, shape);
+      if (query || key) {
+        values =
+            pairs_from_halves(query ? config_.num_attention_heads : config_.num_key_value_heads,
+                              config_.head_dim, values);
+      }
+      take(values.span());
+    });
+  }
+
+  void add_experts(const std::string& first, const std::string& target, const Shape& shape) {
+    const std::size_t at = first.find(".experts.0.") + std::string_view(".experts.").size();
+    push(target, {config_.n_routed_experts, shape[0], shape[1]},
+         [this, first, at, shape](const auto& take) {
+           for (std::int64_t expert = 0; expert < config_.n_routed_experts; ++expert) {
+             std::string name = first;
+             name.replace(at, 1, fmt::to_string(expert));
+             take(weights_.read(name, shape).span());
+           }
+         });
+  }
+
+  // The key half transposed per head, [heads, latent, nope], and the value half.
+  void add_latent_up(const std::string& name, const std::string& target, const Shape& shape) {
+    const std::string layer =
+        target.substr(0, target.size() - std::string_view("kv_b.weight").size());
+    const std::int64_t heads = config_.num_attention_heads, latent = config_.kv_lora_rank;
+    const std::int64_t nope = config_.qk_nope_head_dim, value = config_.v_head_dim;
+    push(layer + "k_b.weight", {heads, latent, nope}, [=, this](const auto& take) {
+      const AlignedBuffer<float> joined = weights_.read(name, shape);
+      std::vector<float> transposed(static_cast<std::size_t>(latent * nope));
+      for (std::int64_t head = 0; head < heads; ++head) {
+        const float* from = joined.data() + head * (nope + value) * latent;
+        for (std::int64_t row = 0; row < nope; ++row) {
+          for (std::int64_t column = 0; column < latent; ++column) {
+            transposed[static_cast<std::size_t>(column * nope + row)] = from[row * latent + column];
+          }
+        }
+        take(transposed);
+      }
+    });
+    push(layer + "v_b.weight", {heads, value, latent}, [=, this](const auto& take) {
+      const AlignedBuffer<float> joined = weights_.read(name, shape);
+      for (std::int64_t head = 0; head < heads; ++head) {
+        const float* from = joined.data() + (head * (nope + value) + nope) * latent;
+        take(std::span(from, static_cast<std::size_t>(value * latent)));
+      }
+    });
+  }
+
+  void add_rope_factors() {
+    const std::vector<float> plain = rope_frequencies(config_.head_dim, config_.rope_theta, {});
+    const std::vector<float> scaled =
+        rope_frequencies(config_.head_dim, config_.rope_theta, config_.rope_scaling);
+    std::vector<float> factors(plain.size());
+    for (std::size_t i = 0; i < plain.size(); ++i) factors[i] = plain[i] / scaled[i];
+    const auto count = static_cast<std::int64_t>(factors.size());
+    push("rope_freqs.weight", {count}, [factors](const auto& take) { take(factors); });
+  }
+
+  const WeightSource& weights_;
+  const ModelConfig& config_;
+  const GgufRecipe& recipe_;
+  std::vector<Item> items_;
+};
+
+}  // namespace
+
+GgufRecipe parse_gguf_recipe(std::string_view name) {
+  std::string upper;
+  for (const char c : name) upper += static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  std::string choices;
+  for (const NamedRecipe& recipe : kRecipes) {
+    if (recipe.name == upper) return {upper, recipe.type, recipe.mixed};
+    choices += fmt::format("{}{}", choices.empty() ? "" : ", ", recipe.name);
+  }
+  throw Error("type", fmt::format("\"{}\" is not a type of GGUF weights", name), choices);
+}
+
+GgmlType gguf_type_of(const GgufRecipe& recipe, std::string_view gguf_name, std::int64_t columns,
+                      std::int64_t layers, bool tied) {
+  const auto [module, layer] = module_of(gguf_name);
+  GgmlType type = recipe.type;
+  if (recipe.mixed) {
+    const bool output = module == "output" || (tied && module == "token_embd");
+    const bool sensitive = module == "attn_v" || module == "ffn_down" || module == "ffn_down_exps";
+    if (output || (sensitive && gets_more_bits(layer, layers))) type = GgmlType::q6_k;
+  }
+  for (const GgmlType fallback : {type, GgmlType::q8_0, GgmlType::f16}) {
+    if (columns % static_cast<std::int64_t>(block_size(fallback).values) == 0) return fallback;
+  }
+  return GgmlType::f16;
+}
+
+void write_gguf(const fs::path& path, const WeightSource& weights, const text::Tokenizer& tokenizer,
+                const GgufExport& options) {
+  const ModelConfig& config = weights.config();
+  const auto recipe = std::find_if(kRecipes.begin(), kRecipes.end(), [&](const NamedRecipe& known) {
+    return known.name == options.recipe.name;
+  });
+  R1_CHECK(recipe != kRecipes.end(), "recipe {}", options.recipe.name);
+  GgufMetadataBuilder metadata;
+  metadata.set("general.architecture", architecture_of(config));
+  metadata.set("general.type", std::string_view("model"));
+  metadata.set("general.name", options.name);
+  metadata.set("general.file_type", recipe->file_type);
+  metadata.set("general.quantization_version", std::uint32_t{2});
+  describe(config, metadata);
+  describe(tokenizer, config.vocab_size, metadata);
+  if (!options.chat_template.empty()) {
+    metadata.set("tokenizer.chat_template", options.chat_template);
+  }
+
+  Exporter exporter(weights, options.recipe);
+  std::vector<GgufTensorSpec> specs;
+  for (const Item& item : exporter.items()) specs.push_back(item.spec);
+  GgufWriter writer(path, metadata, std::move(specs));
+  for (const Item& item : exporter.items()) {
+    item.produce([&](std::span<const float> values) {
+      writer.append(item.spec.name, values);
+      if (options.written) options.written(item.spec.name, item.spec.type, values);
+    });
+  }
+  writer.commit();
+}
+
+}  // namespace r1

@@ -1,0 +1,199 @@
+// GGUF files against the Hugging Face checkpoints that they were written from, and the vocabularies
+// of published files against their golden encodings.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "model/gguf_export.h"
+#include "model/gguf_tokenizer.h"
+#include "model/gguf_weights.h"
+#include "model/model.h"
+
+namespace r1 {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+fs::path fixture(const std::string& name) {
+  for (const fs::path& root : {fs::path("../shared/golden"), fs::path("tests/data/golden")}) {
+    if (fs::exists(root / name / "model.safetensors")) return root / name;
+  }
+  return {};
+}
+
+class GgufModelTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::path(testing::TempDir()) /
+              testing::UnitTest::GetInstance()->current_test_info()->name();
+    fs::remove_all(folder_);
+    fs::create_directories(folder_);
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  // A copy of a fixture that has what published models have: Llama's scaling is from 8192 on.
+  fs::path published(const std::string& name) {
+    const fs::path source = fixture(name);
+    if (source.empty()) return {};
+    const fs::path copy = folder_ / name;
+    fs::create_directories(copy);
+    fs::copy_file(source / "model.safetensors", copy / "model.safetensors");
+    nlohmann::json config = nlohmann::json::parse(std::ifstream(source / "config.json"));
+    if (config["model_type"] == "llama") {
+      config["rope_scaling"]["original_max_position_embeddings"] = 8192;
+    }
+    std::ofstream(copy / "config.json") << config.dump();
+    return copy;
+  }
+  static text::Tokenizer tokenizer() {
+    return load_model_tokenizer("../shared/golden/tokenizers/qwen2");
+  }
+
+  fs::path folder_;
+};
+
+TEST_F(GgufModelTest, WeightsAndShapeComeBackToTheBit) {
+  if (!fs::exists("../shared/golden/tokenizers/qwen2")) GTEST_SKIP() << "no goldens";
+  for (const std::string name : {"qwen2_tiny", "qwen2_tiny_tied", "qwen3_tiny", "llama3_tiny",
+                                 "dsv3_tiny", "dsv2lite_tiny"}) {
+    SCOPED_TRACE(name);
+    const auto original = WeightSource::open(published(name));
+    const fs::path file = folder_ / (name + ".gguf");
+    write_gguf(file, *original, tokenizer(), {.name = name, .recipe = parse_gguf_recipe("f32")});
+    const auto copy = WeightSource::open(file);
+    ModelConfig expected = original->config();
+    expected.num_nextn_predict_layers = 0;
+    ModelConfig found = copy->config();
+    // What a GGUF file does not say.
+    found.initializer_range = expected.initializer_range;
+    found.torch_dtype = expected.torch_dtype;
+    found.bos_token_id = expected.bos_token_id;
+    found.eos_token_id = expected.eos_token_id;
+    found.moe_layer_freq = expected.moe_layer_freq;
+    EXPECT_EQ(write_config(found), write_config(expected));
+    EXPECT_FLOAT_EQ(static_cast<float>(copy->config().rms_norm_eps),
+                    static_cast<float>(original->config().rms_norm_eps));
+
+    Model model(expected, Precision::f32);
+    model.visit_weights([&](const Weight& weight) {
+      const AlignedBuffer<float> a = original->read(weight.name, weight.shape);
+      const AlignedBuffer<float> b = copy->read(weight.name, weight.shape);
+      ASSERT_EQ(a.size(), b.size());
+      EXPECT_EQ(std::memcmp(a.data(), b.data(), a.size() * sizeof(float)), 0) << weight.name;
+    });
+  }
+}
+
+TEST_F(GgufModelTest, BlocksOfEveryTypeLoadAndStayNear) {
+  if (!fs::exists("../shared/golden/tokenizers/qwen2")) GTEST_SKIP() << "no goldens";
+  const auto original = WeightSource::open(published("qwen2_tiny"));
+  for (const auto& [type, tolerance] : std::vector<std::pair<std::string, double>>{
+           {"BF16", 0.005}, {"F16", 0.001}, {"Q8_0", 0.01}, {"Q4_0", 0.12}}) {
+    SCOPED_TRACE(type);
+    const fs::path file = folder_ / (type + ".gguf");
+    write_gguf(file, *original, tokenizer(), {.name = "x", .recipe = parse_gguf_recipe(type)});
+    const auto copy = WeightSource::open(file);
+    const Shape shape{160, 64};
+    const AlignedBuffer<float> a = original->read("model.layers.1.mlp.up_proj.weight", shape);
+    const AlignedBuffer<float> b = copy->read("model.layers.1.mlp.up_proj.weight", shape);
+    double difference = 0.0, size = 0.0;
+    for (std::size_t i = 0; i < a.size(); ++i) {
+      difference += std::pow(static_cast<double>(a[i] - b[i]), 2);
+      size += std::pow(static_cast<double>(a[i]), 2);
+    }
+    EXPECT_LT(std::sqrt(difference / size), tolerance);
+    EXPECT_GT(difference, 0.0);
+  }
+}
+
+TEST(GgufTypes, MixturesFollowTheLayersAndFallBackByRowLength) {
+  const GgufRecipe mixed = parse_gguf_recipe("q4_k_m");
+  EXPECT_EQ(gguf_type_of(mixed, "output.weight", 1536, 28, false), GgmlType::q6_k);
+  EXPECT_EQ(gguf_type_of(mixed, "token_embd.weight", 1536, 28, false), GgmlType::q4_k);
+  EXPECT_EQ(gguf_type_of(mixed, "token_embd.weight", 1536, 28, true), GgmlType::q6_k);
+  EXPECT_EQ(gguf_type_of(mixed, "blk.0.attn_v.weight", 1536, 28, false), GgmlType::q6_k);
+  EXPECT_EQ(gguf_type_of(mixed, "blk.3.attn_v.weight", 1536, 28, false), GgmlType::q4_k);
+  EXPECT_EQ(gguf_type_of(mixed, "blk.5.ffn_down.weight", 8960, 28, false), GgmlType::q6_k);
+  EXPECT_EQ(gguf_type_of(mixed, "blk.5.ffn_up.weight", 1536, 28, false), GgmlType::q4_k);
+  EXPECT_EQ(gguf_type_of(mixed, "blk.5.ffn_up.weight", 96, 28, false), GgmlType::q8_0);
+  EXPECT_EQ(gguf_type_of(mixed, "blk.5.ffn_up.weight", 80, 28, false), GgmlType::f16);
+  EXPECT_THROW(parse_gguf_recipe("Q3_K"), Error);
+}
+
+TEST(GgufNames, EveryWeightHasOne) {
+  EXPECT_EQ(gguf_name_of("lm_head.weight").name, "output.weight");
+  EXPECT_EQ(gguf_name_of("model.layers.11.self_attn.q_proj.bias").name, "blk.11.attn_q.bias");
+  const GgufName expert = gguf_name_of("model.layers.3.mlp.experts.17.down_proj.weight");
+  EXPECT_EQ(expert.name, "blk.3.ffn_down_exps.weight");
+  EXPECT_EQ(expert.slice, 17);
+  EXPECT_EQ(gguf_name_of("model.layers.3.mlp.gate.e_score_correction_bias").name,
+            "blk.3.exp_probs_b.bias");
+}
+
+std::vector<std::string> texts_of(const fs::path& path) {
+  std::ifstream file(path);
+  std::vector<std::string> texts(1);
+  std::string line;
+  bool first = true;
+  while (std::getline(file, line)) {
+    if (line == "__ggml_vocab_test__") {
+      texts.emplace_back();
+      first = true;
+      continue;
+    }
+    if (!first) texts.back() += '\n';
+    texts.back() += line;
+    first = false;
+  }
+  return texts;
+}
+
+TEST(GgufTokenizer, PublishedVocabulariesEncodeAsTheirGoldens) {
+  int checked = 0;
+  for (const std::string name : {"deepseek-llm", "deepseek-coder", "gpt-2"}) {
+    SCOPED_TRACE(name);
+    const fs::path folder = fs::path("../shared/data/tokenizers") / name;
+    if (!fs::exists(folder)) continue;
+    const text::Tokenizer tokenizer =
+        load_model_tokenizer(folder / ("ggml-vocab-" + name + ".gguf"));
+    std::ifstream golden(folder / "golden.jsonl");
+    for (std::string line; std::getline(golden, line); ++checked) {
+      const nlohmann::json row = nlohmann::json::parse(line);
+      EXPECT_EQ(tokenizer.encode(row["text"].get<std::string>()),
+                row["ids"].get<std::vector<std::int32_t>>())
+          << row["text"];
+    }
+    const std::vector<std::string> texts = texts_of(folder / ("ggml-vocab-" + name + ".gguf.inp"));
+    std::ifstream outputs(folder / ("ggml-vocab-" + name + ".gguf.out"));
+    for (const std::string& text : texts) {
+      std::string line;
+      if (!std::getline(outputs, line)) break;
+      std::istringstream numbers(line);
+      const std::vector<std::int32_t> ids{std::istream_iterator<std::int32_t>(numbers), {}};
+      EXPECT_EQ(tokenizer.encode(text), ids) << text;
+      ++checked;
+    }
+  }
+  if (checked == 0) GTEST_SKIP() << "no vocabularies";
+}
+
+TEST(GgufTokenizer, RefusesWhatItDoesNotKnow) {
+  const fs::path spm = "../shared/data/tokenizers/llama-spm/ggml-vocab-llama-spm.gguf";
+  if (!fs::exists(spm)) GTEST_SKIP() << "no vocabularies";
+  try {
+    load_model_tokenizer(spm);
+    ADD_FAILURE() << "taken";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("\"llama\""));
+  }
+}
+
+}  // namespace
+}  // namespace r1

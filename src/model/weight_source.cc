@@ -1,0 +1,50 @@
+#include "model/weight_source.h"
+
+#include "base/error.h"
+#include "formats/fp8_blocks.h"
+#include "formats/hf_directory.h"
+#include "model/gguf_weights.h"
+
+namespace r1 {
+namespace {
+
+namespace fs = std::filesystem;
+
+class HfWeights : public WeightSource {
+ public:
+  explicit HfWeights(const fs::path& path)
+      : directory_(HfDirectory::open(path)),
+        config_(parse_config(directory_.config(), (path / "config.json").string())) {}
+
+  const ModelConfig& config() const override { return config_; }
+
+  AlignedBuffer<float> read(const std::string& name, const Shape& shape) const override {
+    const TensorInfo& tensor = directory_.tensor(name);
+    std::vector<std::int64_t> wanted;
+    for (int axis = 0; axis < shape.rank(); ++axis) wanted.push_back(shape[axis]);
+    if (tensor.shape != wanted) {
+      throw Error(directory_.path().string(),
+                  fmt::format("tensor \"{}\" is [{}], but config.json asks for [{}]", name,
+                              fmt::join(tensor.shape, ", "), fmt::join(wanted, ", ")),
+                  "is this config of the same model?");
+    }
+    return tensor.dtype == DType::f8_e4m3
+               ? load_fp8_blocks(tensor, directory_.tensor(name + "_scale_inv"))
+               : load_f32(tensor);
+  }
+
+ private:
+  HfDirectory directory_;
+  ModelConfig config_;
+};
+
+}  // namespace
+
+bool is_gguf(const fs::path& path) { return path.extension() == ".gguf"; }
+
+std::unique_ptr<WeightSource> WeightSource::open(const fs::path& path) {
+  if (is_gguf(path)) return open_gguf_weights(path);
+  return std::make_unique<HfWeights>(path);
+}
+
+}  // namespace r1

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "model/config.h"
+#include "tensor/aligned_buffer.h"
+
+namespace r1 {
+
+// Where a model's shape and weights come from. Weights go by their Hugging Face names and lie as
+// Hugging Face lays them out, whatever the file does.
+class WeightSource {
+ public:
+  virtual ~WeightSource() = default;
+  // A Hugging Face directory (config.json, safetensors), or a GGUF file. Throws Error naming the
+  // file.
+  static std::unique_ptr<WeightSource> open(const std::filesystem::path& path);
+
+  virtual const ModelConfig& config() const = 0;
+  // The values of a weight. Throws Error naming the tensor that is missing or has other extents.
+  virtual AlignedBuffer<float> read(const std::string& name, const Shape& shape) const = 0;
+};
+
+// Whether the path names a GGUF file: by its ending.
+bool is_gguf(const std::filesystem::path& path);
+
+}  // namespace r1
