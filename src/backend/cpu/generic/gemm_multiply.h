@@ -110,7 +110,7 @@ class Bf16Product : Product<V> {
   // A block of B for one tile's columns, widened, and the rows of A that pass it lie in L1; the
   // block of A in L2.
   static constexpr int kBlock = 256;
-  static constexpr std::int64_t kBlockRows = 96;
+  static constexpr std::int64_t kBlockRows = 384;
   static_assert(kBlockRows % kRows == 0);
   // Few rows do not repay the widening: they take B as it is packed, panel after panel, a block of
   // one panel staying in L1 for all of them. Rows of a single tile read each panel straight
@@ -221,7 +221,7 @@ class F32Product : Product<V> {
  private:
   static constexpr int kRows = V::kRowsF32;
   static constexpr int kBlock = 256;
-  static constexpr std::int64_t kBlockRows = 84;
+  static constexpr std::int64_t kBlockRows = 336;
   static_assert(kBlockRows % kRows == 0);
 
   void copy_rows(std::int64_t row, std::int64_t rows, std::int64_t k, std::int64_t count) {
