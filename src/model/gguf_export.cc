@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <cmath>
 
 #include "base/error.h"
 #include "formats/gguf_writer.h"
@@ -112,8 +113,13 @@ void describe(const ModelConfig& config, GgufMetadataBuilder& metadata) {
     metadata.set(prefix + "rope.scaling.type", std::string_view("yarn"));
     set("rope.scaling.factor", static_cast<float>(yarn->factor));
     set("rope.scaling.original_context_length", u32(yarn->original_max_position_embeddings));
+    set("rope.scaling.yarn_beta_fast", static_cast<float>(yarn->beta_fast));
+    set("rope.scaling.yarn_beta_slow", static_cast<float>(yarn->beta_slow));
     if (config.has_latent_attention()) {
       set("rope.scaling.yarn_log_multiplier", static_cast<float>(0.1 * yarn->mscale_all_dim));
+    } else if (const double own = 0.1 * std::log(yarn->factor) + 1.0;
+               std::abs(yarn->attention_factor - own) > 1e-6 * own) {
+      set("rope.scaling.attn_factor", static_cast<float>(yarn->attention_factor / own));
     }
   }
 }
@@ -313,6 +319,12 @@ GgmlType gguf_type_of(const GgufRecipe& recipe, std::string_view gguf_name, std:
 void write_gguf(const fs::path& path, const WeightSource& weights, const text::Tokenizer& tokenizer,
                 const GgufExport& options) {
   const ModelConfig& config = weights.config();
+  if (tokenizer.vocab_size() > config.vocab_size) {
+    throw Error("tokenizer",
+                fmt::format("it has {} tokens, the model only {}", tokenizer.vocab_size(),
+                            config.vocab_size),
+                "its files belong to different models");
+  }
   const auto recipe = std::find_if(kRecipes.begin(), kRecipes.end(), [&](const NamedRecipe& known) {
     return known.name == options.recipe.name;
   });

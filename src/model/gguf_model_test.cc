@@ -4,10 +4,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "base/error.h"
 #include "model/gguf_export.h"
@@ -88,6 +91,48 @@ TEST_F(GgufModelTest, WeightsAndShapeComeBackToTheBit) {
       ASSERT_EQ(a.size(), b.size());
       EXPECT_EQ(std::memcmp(a.data(), b.data(), a.size() * sizeof(float)), 0) << weight.name;
     });
+  }
+}
+
+TEST_F(GgufModelTest, YarnOfADenseModelComesBack) {
+  if (!fs::exists("../shared/golden/tokenizers/qwen2")) GTEST_SKIP() << "no goldens";
+  const fs::path source = published("qwen2_tiny");
+  for (const double factor : {0.0, 1.5}) {  // 0: YaRN's own
+    nlohmann::json config = nlohmann::json::parse(std::ifstream(source / "config.json"));
+    config["rope_scaling"] = {{"rope_type", "yarn"},
+                              {"factor", 4.0},
+                              {"beta_fast", 24.0},
+                              {"original_max_position_embeddings", 1024}};
+    if (factor > 0.0) config["rope_scaling"]["attention_factor"] = factor;
+    std::ofstream(source / "config.json") << config.dump();
+    const auto original = WeightSource::open(source);
+    const fs::path file = folder_ / fmt::format("{}.gguf", factor);
+    write_gguf(file, *original, tokenizer(), {.name = "x", .recipe = parse_gguf_recipe("f32")});
+    const auto copy = WeightSource::open(file);
+    const ModelConfig original_config = original->config(), copy_config = copy->config();
+    const YarnScaling& wanted = std::get<YarnScaling>(original_config.rope_scaling);
+    const YarnScaling& found = std::get<YarnScaling>(copy_config.rope_scaling);
+    EXPECT_EQ(found.factor, wanted.factor);
+    EXPECT_EQ(found.beta_fast, 24.0);
+    EXPECT_EQ(found.original_max_position_embeddings, 1024);
+    EXPECT_FLOAT_EQ(static_cast<float>(found.attention_factor),
+                    static_cast<float>(wanted.attention_factor));
+  }
+}
+
+TEST_F(GgufModelTest, RefusesATokenizerLargerThanTheModel) {
+  if (!fs::exists("../shared/golden/tokenizers/qwen2")) GTEST_SKIP() << "no goldens";
+  const fs::path source = published("qwen2_tiny");
+  nlohmann::json config = nlohmann::json::parse(std::ifstream(source / "config.json"));
+  config["vocab_size"] = 300;
+  std::ofstream(source / "config.json") << config.dump();
+  const auto small = WeightSource::open(source);
+  try {
+    write_gguf(folder_ / "x.gguf", *small, tokenizer(),
+               {.name = "x", .recipe = parse_gguf_recipe("f32")});
+    ADD_FAILURE() << "taken";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("different models"));
   }
 }
 

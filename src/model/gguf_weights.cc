@@ -187,8 +187,9 @@ RopeScaling read_rope_scaling(const Keys& keys, const GgufFile& file, const Mode
         short_decimal(10.0 * keys.get_or<double>("rope.scaling.yarn_log_multiplier", 0.0));
     yarn.mscale = yarn.mscale_all_dim;
   } else {
-    yarn.attention_factor = keys.get_or<double>("rope.scaling.attn_factor",
-                                                0.1 * std::log(std::max(yarn.factor, 1.0)) + 1.0);
+    // The file's factor comes on top of YaRN's own.
+    yarn.attention_factor = keys.get_or<double>("rope.scaling.attn_factor", 1.0) *
+                            (0.1 * std::log(std::max(yarn.factor, 1.0)) + 1.0);
   }
   return yarn;
 }
