@@ -85,6 +85,12 @@ void run(const Options& options) {
   const double load_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
+  if (!model.names_template) {
+    fmt::print(stderr,
+               "note: {} does not say in which form it reads questions; asking as the nano models "
+               "do\n",
+               printable(options.model));
+  }
   eval::AskOptions ask_options{model.sampling, options.max_tokens, options.stops};
   options.sampling.apply(ask_options.sampling);
   if (!options.prompt && stdin_is_terminal()) {

@@ -42,6 +42,7 @@ class EvaluationTest : public testing::Test {
             Model::initialise(backend_, tiny_config(vocab_size), Precision::f32, 3),
             std::move(tokenizer),
             text::TemplateKind::kR1ZeroNano,
+            true,
             {end},
             {}};
   }

@@ -33,6 +33,7 @@ std::vector<std::int32_t> read_end_ids(const nlohmann::json& object, std::string
 GenerationConfig parse_generation_config(std::string_view json, std::string_view where) {
   const nlohmann::json object = parse_json(json, where);
   GenerationConfig config;
+  config.names_template = object.contains("r1_prompt_template");
   const auto name = get_or<std::string>(object, "r1_prompt_template", where,
                                         std::string(template_name(config.prompt_template)));
   try {
@@ -94,6 +95,7 @@ ReasoningModel load_reasoning_model(Backend& backend, const std::filesystem::pat
           std::move(model),
           std::move(tokenizer),
           generation.prompt_template,
+          generation.names_template,
           std::move(generation.end_ids),
           generation.sampling};
 }

@@ -19,6 +19,7 @@ struct ReasoningModel {
   std::unique_ptr<Model> model;  // for inference
   text::Tokenizer tokenizer;
   text::TemplateKind prompt_template;
+  bool names_template;                // false: the nano template is only a guess
   std::vector<std::int32_t> end_ids;  // drawing one ends the completion
   SamplingParams sampling;            // what the model's makers recommend
 
@@ -30,6 +31,7 @@ struct ReasoningModel {
 struct GenerationConfig {
   // "r1_prompt_template", our own key; without it the nano template.
   text::TemplateKind prompt_template = text::TemplateKind::kR1ZeroNano;
+  bool names_template = false;        // whether the file has that key
   std::vector<std::int32_t> end_ids;  // "eos_token_id": one or several
   SamplingParams sampling;            // "temperature", "top_k", "top_p"; "do_sample": false is 0
 };
