@@ -49,10 +49,10 @@ function(r1_instruction_sets)
       set(flags -mavx2 -mfma -mf16c -O3)
     elseif(isa STREQUAL "avx512")
       set(flags ${intrinsics_warnings}
-                -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq -O3)
+                -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -O3)
     elseif(isa STREQUAL "amx")
       set(flags ${intrinsics_warnings}
-                -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq
+                -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni
                 -mamx-tile -mamx-bf16 -O3)
     else()
       set(flags -O2)

@@ -51,8 +51,9 @@ bool has_avx2() {
 
 bool has_avx512() {
   constexpr unsigned kF = 1u << 16, kDq = 1u << 17, kBw = 1u << 30, kVl = 1u << 31;
+  constexpr unsigned kVnni = 1u << 11;  // leaf 7, ECX
   return has_avx2() && has_bits(saved_states(), kSavedZmm) &&
-         has_bits(cpuid(7, 0).ebx, kF | kDq | kBw | kVl);
+         has_bits(cpuid(7, 0).ebx, kF | kDq | kBw | kVl) && has_bits(cpuid(7, 0).ecx, kVnni);
 }
 
 // Linux hands out the 8 KB of tile registers on request, once for the whole process.

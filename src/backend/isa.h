@@ -6,6 +6,7 @@
 namespace r1 {
 
 // Instruction sets in rising order; each has a table with the same bits (docs/numerics.md).
+// avx512 asks for VNNI as well (Cascade Lake, Zen 4 and later).
 enum class Isa { scalar, avx2, avx512, amx };
 
 std::string_view name_of(Isa isa);

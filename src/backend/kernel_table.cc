@@ -12,13 +12,16 @@ const KernelTable& kernel_table(Isa isa) {
   R1_CHECK(std::find(supported.begin(), supported.end(), isa) != supported.end(), "isa {}",
            name_of(isa));
   static const KernelTable scalar{Isa::scalar, cpu::scalar::gemm_kernels(),
-                                  cpu::scalar::attention_kernels(), cpu::scalar::vector_kernels()};
+                                  cpu::scalar::attention_kernels(), cpu::scalar::vector_kernels(),
+                                  cpu::scalar::quantized_kernels()};
   static const KernelTable avx2{Isa::avx2, cpu::avx2::gemm_kernels(),
-                                cpu::avx2::attention_kernels(), cpu::avx2::vector_kernels()};
+                                cpu::avx2::attention_kernels(), cpu::avx2::vector_kernels(),
+                                cpu::avx2::quantized_kernels()};
   static const KernelTable avx512{Isa::avx512, cpu::avx512::gemm_kernels(),
-                                  cpu::avx512::attention_kernels(), cpu::avx512::vector_kernels()};
+                                  cpu::avx512::attention_kernels(), cpu::avx512::vector_kernels(),
+                                  cpu::avx512::quantized_kernels()};
   static const KernelTable amx{Isa::amx, cpu::amx::gemm_kernels(), cpu::avx512::attention_kernels(),
-                               cpu::avx512::vector_kernels()};
+                               cpu::avx512::vector_kernels(), cpu::avx512::quantized_kernels()};
   switch (isa) {
     case Isa::scalar:
       return scalar;

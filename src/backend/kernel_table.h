@@ -3,6 +3,7 @@
 #include "backend/attention_kernels.h"
 #include "backend/gemm_kernels.h"
 #include "backend/isa.h"
+#include "backend/quantized_kernels.h"
 #include "backend/vector_kernels.h"
 
 namespace r1 {
@@ -15,6 +16,7 @@ struct KernelTable {
   GemmKernels gemm;
   AttentionKernels attention;
   VectorKernels vector;
+  QuantizedKernels quantized;
 };
 
 // The table of one instruction set; R1_CHECKs that the machine supports it.

@@ -2,6 +2,7 @@
 
 #include "backend/attention_kernels.h"
 #include "backend/gemm_kernels.h"
+#include "backend/quantized_kernels.h"
 #include "backend/vector_kernels.h"
 
 // What each folder beside this file provides. The sources in them are compiled with that set's
@@ -13,18 +14,21 @@ namespace scalar {
 const GemmKernels& gemm_kernels();
 const AttentionKernels& attention_kernels();
 const VectorKernels& vector_kernels();
+const QuantizedKernels& quantized_kernels();
 }  // namespace scalar
 
 namespace avx2 {
 const GemmKernels& gemm_kernels();
 const AttentionKernels& attention_kernels();
 const VectorKernels& vector_kernels();
+const QuantizedKernels& quantized_kernels();
 }  // namespace avx2
 
 namespace avx512 {
 const GemmKernels& gemm_kernels();
 const AttentionKernels& attention_kernels();
 const VectorKernels& vector_kernels();
+const QuantizedKernels& quantized_kernels();
 }  // namespace avx512
 
 // Only the bf16 product differs from avx512.

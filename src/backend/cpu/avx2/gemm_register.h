@@ -81,8 +81,14 @@ struct GemmRegister {
 };
 
 inline GemmRegister operator+(GemmRegister a, GemmRegister b) { return {_mm256_add_ps(a.v, b.v)}; }
+inline GemmRegister operator-(GemmRegister a, GemmRegister b) { return {_mm256_sub_ps(a.v, b.v)}; }
+inline GemmRegister operator*(GemmRegister a, GemmRegister b) { return {_mm256_mul_ps(a.v, b.v)}; }
 inline GemmRegister fma(GemmRegister a, GemmRegister b, GemmRegister c) {
   return {_mm256_fmadd_ps(a.v, b.v, c.v)};
+}
+// a - b * c, rounded once.
+inline GemmRegister minus_product(GemmRegister a, GemmRegister b, GemmRegister c) {
+  return {_mm256_fnmadd_ps(b.v, c.v, a.v)};
 }
 
 }  // namespace r1::cpu::avx2

@@ -62,6 +62,14 @@ struct F32x16 {
     __builtin_memcpy(p, padded, static_cast<std::uint64_t>(count) * sizeof(bf16));
   }
 
+  void store_int8(std::int8_t* p) const {
+    const __m256i words = _mm256_permute4x64_epi64(
+        _mm256_packs_epi32(_mm256_cvtps_epi32(low), _mm256_cvtps_epi32(high)), 0xD8);
+    const __m128i bytes =
+        _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bytes);
+  }
+
   static Mask16 first_lanes(std::int64_t count) {
     const auto* window = reinterpret_cast<const __m256i*>(kWindow + kLanes - count);
     return {_mm256_castsi256_ps(_mm256_loadu_si256(window)),

@@ -42,6 +42,11 @@ struct F32x16 {
     _mm256_mask_storeu_epi16(p, first_lanes(count).bits, rounded_words());
   }
 
+  // Whole numbers within the bytes' range.
+  void store_int8(std::int8_t* p) const {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(v)));
+  }
+
   static Mask16 first_lanes(std::int64_t count) {
     return {static_cast<__mmask16>((1u << count) - 1u)};
   }
