@@ -13,6 +13,7 @@ namespace r1 {
 struct GemmWorkspace {
   AlignedBuffer<std::byte> shared;                   // factors that several units read
   std::vector<AlignedBuffer<std::byte>> per_worker;  // factors of the unit a worker is at
+  std::vector<AlignedBuffer<std::byte>> decoded;     // weights that a worker is decoding
 };
 
 // At least `count` elements of T in `buffer`; the contents are undefined.

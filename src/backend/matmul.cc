@@ -1,6 +1,9 @@
 #include "backend/matmul.h"
 
+#include <algorithm>
+
 #include "backend/matmul_plan.h"
+#include "quant/ggml_blocks.h"
 
 namespace r1 {
 namespace {
@@ -29,49 +32,120 @@ void pack_all(Backend& backend, Precision precision, std::int64_t k, std::int64_
   backend.parallel_ranges(panels, grain, pack_panels);
 }
 
+bool is_int8(const PackedMatrix& b) {
+  return b.quantized_type && b.quantized_product == QuantizedProduct::int8;
+}
+// Whether rows of A are converted before they are multiplied.
+bool converts_rows(const PackedMatrix& b) {
+  return b.quantized_type.has_value() || b.precision == Precision::bf16;
+}
+
+// Rows of a task's A, as its product reads them: rounded to bf16, or quantised.
+struct ConvertedRows {
+  const MatmulTask* task = nullptr;
+  std::int64_t rows = 0;  // that the memory holds
+  std::byte* memory = nullptr;
+
+  static std::int64_t bytes_for(const PackedMatrix& b, std::int64_t rows) {
+    if (!converts_rows(b)) return 0;
+    if (!is_int8(b)) return rows * rounded_stride(b.k) * std::int64_t{sizeof(bf16)};
+    const std::int64_t groups = b.k / kQuantizedGroup;
+    return round_up(rows * (b.k + groups * std::int64_t{sizeof(ActivationGroup)}), 64);
+  }
+  bf16* rounded(std::int64_t row) const {
+    return reinterpret_cast<bf16*>(memory) + row * rounded_stride(task->b->k);
+  }
+  std::int8_t* codes(std::int64_t row) const {
+    return reinterpret_cast<std::int8_t*>(memory) + row * task->b->k;
+  }
+  ActivationGroup* groups(std::int64_t row) const {
+    return reinterpret_cast<ActivationGroup*>(memory + rows * task->b->k) +
+           row * (task->b->k / kQuantizedGroup);
+  }
+
+  // Rows [first, first + count) of the task's A become rows [to, ...) here.
+  void convert(const KernelTable& kernels, std::int64_t first, std::int64_t count,
+               std::int64_t to) const {
+    const PackedMatrix& b = *task->b;
+    const float* from = task->a + first * task->lda;
+    if (is_int8(b)) {
+      kernels.quantized.quantize_rows(*b.quantized_type, from, task->lda, count, b.k, codes(to),
+                                      b.k, groups(to));
+    } else {
+      kernels.gemm.round_rows(from, task->lda, count, b.k, rounded(to), rounded_stride(b.k));
+    }
+  }
+};
+
 // A piece of one product's output.
 struct Unit {
   const MatmulTask* task;
   std::int64_t first_row, rows, first_panel, panels;
-  const bf16* rounded;  // the task's A where several units share it; null: the unit rounds its rows
+  const ConvertedRows* shared;  // where several units read the same rows; null: its own
 };
 
-// Rows of a shared A to be rounded.
-struct Rounding {
-  const MatmulTask* task;
-  std::int64_t first_row, rows;
-  bf16* rounded;  // of row 0
-};
+// Decodes a few panels at a time, as many as stay in the cache until they are multiplied.
+void multiply_decoded(const KernelTable& kernels, const MatmulTask& task, const Unit& unit,
+                      const bf16* a, AlignedBuffer<std::byte>& scratch) {
+  constexpr std::int64_t kPanels = 4, kLength = 512;
+  const PackedMatrix& b = *task.b;
+  bf16* decoded = reserve<bf16>(scratch, kPanels * kPanelWidth * kLength);
+  const std::int64_t panel_bytes = quantized_panel_bytes(*b.quantized_type, b.k);
+  for (std::int64_t done = 0; done < unit.panels; done += kPanels) {
+    const std::int64_t first = unit.first_panel + done;
+    const std::int64_t panels = std::min(kPanels, unit.panels - done);
+    for (std::int64_t k = 0; k < b.k; k += kLength) {
+      const std::int64_t count = std::min(kLength, b.k - k);
+      kernels.quantized.decode(*b.quantized_type, b.k, b.quantized.data() + first * panel_bytes,
+                               panels, k, count, decoded);
+      const GemmShape shape{unit.rows, std::min(panels * kPanelWidth, b.n - first * kPanelWidth),
+                            count,     rounded_stride(b.k),
+                            task.ldc,  task.accumulate || k > 0};
+      kernels.gemm.bf16(shape, a + k, decoded,
+                        task.c + unit.first_row * task.ldc + first * kPanelWidth);
+    }
+  }
+}
 
-void run_unit(const GemmKernels& kernels, const Unit& unit, bf16* own) {
+void run_unit(const KernelTable& kernels, const Unit& unit, std::byte* own,
+              AlignedBuffer<std::byte>& scratch) {
   const MatmulTask& task = *unit.task;
   const PackedMatrix& b = *task.b;
-  const bool is_bf16 = b.precision == Precision::bf16;
-  const std::int64_t k = is_bf16 ? padded_k_bf16(b.k) : b.k;
   const std::int64_t first_column = unit.first_panel * kPanelWidth;
-  GemmShape shape{unit.rows, std::min(unit.panels * kPanelWidth, b.n - first_column),
-                  k,         task.lda,
-                  task.ldc,  task.accumulate};
+  const std::int64_t columns = std::min(unit.panels * kPanelWidth, b.n - first_column);
   float* c = task.c + unit.first_row * task.ldc + first_column;
-  if (!is_bf16) {
-    kernels.f32(shape, task.a + unit.first_row * task.lda, b.f32.data() + first_column * k, c);
+  if (!converts_rows(b)) {
+    kernels.gemm.f32({unit.rows, columns, b.k, task.lda, task.ldc, task.accumulate},
+                     task.a + unit.first_row * task.lda, b.f32.data() + first_column * b.k, c);
     return;
   }
-  shape.lda = rounded_stride(b.k);
-  const bf16* a = own;
-  if (unit.rounded != nullptr) {
-    a = unit.rounded + unit.first_row * shape.lda;
+  ConvertedRows a{&task, unit.rows, own};
+  std::int64_t row = 0;
+  if (unit.shared != nullptr) {
+    a = *unit.shared;
+    row = unit.first_row;
   } else {
-    kernels.round_rows(task.a + unit.first_row * task.lda, task.lda, unit.rows, b.k, own,
-                       shape.lda);
+    a.convert(kernels, unit.first_row, unit.rows, 0);
   }
-  kernels.bf16(shape, a, b.panels.data() + first_column * k, c);
+  if (is_int8(b)) {
+    const std::int64_t panel_bytes = quantized_panel_bytes(*b.quantized_type, b.k);
+    kernels.quantized.multiply(
+        *b.quantized_type, {unit.rows, columns, b.k, b.k, task.ldc, task.accumulate}, a.codes(row),
+        a.groups(row), b.quantized.data() + unit.first_panel * panel_bytes, c);
+  } else if (b.quantized_type) {
+    multiply_decoded(kernels, task, unit, a.rounded(row), scratch);
+  } else {
+    const std::int64_t k = padded_k_bf16(b.k);
+    kernels.gemm.bf16({unit.rows, columns, k, rounded_stride(b.k), task.ldc, task.accumulate},
+                      a.rounded(row), b.panels.data() + first_column * k, c);
+  }
 }
 
 }  // namespace
 
 std::int64_t PackedMatrix::bytes() const {
-  return static_cast<std::int64_t>(f32.size() * sizeof(float) + panels.size() * sizeof(bf16));
+  return static_cast<std::int64_t>(f32.size() * sizeof(float) + panels.size() * sizeof(bf16) +
+                                   quantized.size());
 }
 
 void pack_transposed(Backend& backend, Precision precision, const float* w, std::int64_t stride,
@@ -82,6 +156,45 @@ void pack_transposed(Backend& backend, Precision precision, const float* w, std:
       kernels.pack_columns_f32(w, stride, k, n, first, last, packed.f32.data());
     } else {
       kernels.pack_columns_bf16(w, stride, k, n, first, last, packed.panels.data());
+    }
+  });
+}
+
+void pack_stored(Backend& backend, GgmlType type, std::span<const std::byte> rows, std::int64_t n,
+                 std::int64_t k, QuantizedProduct product, PackedMatrix& packed) {
+  const std::int64_t panels = panels_of(n);
+  const std::int64_t grain =
+      std::max<std::int64_t>(kPackGrain / std::max<std::int64_t>(k * kPanelWidth, 1), 1);
+  packed = {};
+  packed.k = k;
+  packed.n = n;
+  if (has_quantized_panels(type)) {
+    packed.quantized_type = type;
+    packed.quantized_product = product;
+    const std::int64_t even = quantized_panels_of(n);
+    packed.quantized = AlignedBuffer<std::byte>(
+        static_cast<std::size_t>(even * quantized_panel_bytes(type, k)), Fill::none);
+    backend.parallel_ranges(even, grain, [&](std::int64_t first, std::int64_t last) {
+      pack_quantized(type, rows, n, k, first, last, packed.quantized.data());
+    });
+    return;
+  }
+  const std::size_t row_bytes = static_cast<std::size_t>(k) * block_size(type).bytes;
+  R1_CHECK(rows.size() == static_cast<std::size_t>(n) * row_bytes, "{} x {} in {} bytes", n, k,
+           rows.size());
+  packed.panels = AlignedBuffer<bf16>(
+      static_cast<std::size_t>(panels * kPanelWidth * padded_k_bf16(k)), Fill::none);
+  backend.parallel_ranges(panels, grain, [&](std::int64_t first, std::int64_t last) {
+    AlignedBuffer<float> values(static_cast<std::size_t>(kPanelWidth * k), Fill::none);
+    for (std::int64_t panel = first; panel < last; ++panel) {
+      const std::int64_t row = panel * kPanelWidth, count = std::min(kPanelWidth, n - row);
+      const auto elements = static_cast<std::size_t>(count * k);
+      dequantize(type,
+                 rows.subspan(static_cast<std::size_t>(row) * row_bytes,
+                              elements * block_size(type).bytes),
+                 values.span(0, elements));
+      backend.kernels().gemm.pack_columns_bf16(values.data(), k, k, count, 0, 1,
+                                               packed.panels.data() + row * padded_k_bf16(k));
     }
   });
 }
@@ -105,7 +218,7 @@ void matmul(Backend& backend, const float* a, std::int64_t lda, std::int64_t m,
 }
 
 void matmul_grouped(Backend& backend, const MatmulTask* tasks, std::int64_t count) {
-  const GemmKernels& kernels = backend.kernels().gemm;
+  const KernelTable& kernels = backend.kernels();
   GemmWorkspace& workspace = backend.gemm_workspace();
   std::int64_t total_cost = 0;
   for (std::int64_t t = 0; t < count; ++t) {
@@ -115,64 +228,59 @@ void matmul_grouped(Backend& backend, const MatmulTask* tasks, std::int64_t coun
   const std::int64_t unit_cost = unit_cost_for(total_cost, backend.threads());
 
   std::vector<Unit> units;
-  std::vector<Rounding> roundings;
-  std::int64_t own_elements = 0, shared_elements = 0;
+  std::vector<ConvertedRows> shared;
+  shared.reserve(static_cast<std::size_t>(count));  // units point into it
+  std::int64_t own_bytes = 0, shared_bytes = 0;
   for (std::int64_t t = 0; t < count; ++t) {
     const MatmulTask& task = tasks[t];
     const PackedMatrix& b = *task.b;
     const Cut cut = cut_output(task.m, b.n, b.k, unit_cost);
-    const std::int64_t stride = rounded_stride(b.k);
-    const bool shared = b.precision == Precision::bf16 && cut.panel_groups > 1;
+    const ConvertedRows* rows_of_task = nullptr;
+    if (converts_rows(b) && cut.panel_groups > 1) {
+      rows_of_task = &shared.emplace_back(ConvertedRows{&task, task.m, nullptr});
+      shared_bytes += ConvertedRows::bytes_for(b, task.m);
+    } else {
+      own_bytes = std::max(own_bytes, ConvertedRows::bytes_for(b, cut.rows));
+    }
     for (std::int64_t row = 0; row < task.m; row += cut.rows) {
       const std::int64_t rows = std::min(cut.rows, task.m - row);
       for (std::int64_t panel = 0; panel < panels_of(b.n); panel += cut.panels) {
         const std::int64_t panels = std::min(cut.panels, panels_of(b.n) - panel);
-        units.push_back({&task, row, rows, panel, panels, nullptr});
+        units.push_back({&task, row, rows, panel, panels, rows_of_task});
       }
-    }
-    if (shared) {
-      roundings.push_back({&task, 0, task.m, nullptr});
-      shared_elements += task.m * stride;
-    } else if (b.precision == Precision::bf16) {
-      own_elements = std::max(own_elements, cut.rows * stride);
     }
   }
 
-  if (!roundings.empty()) {
-    bf16* memory = reserve<bf16>(workspace.shared, shared_elements);
-    std::size_t unit = 0;
-    for (Rounding& rounding : roundings) {
-      rounding.rounded = memory;
-      memory += rounding.task->m * rounded_stride(rounding.task->b->k);
-      while (units[unit].task != rounding.task) ++unit;
-      for (; unit < units.size() && units[unit].task == rounding.task; ++unit) {
-        units[unit].rounded = rounding.rounded;
-      }
-    }
-    constexpr std::int64_t kRoundingRows = 32;
-    std::vector<Rounding> pieces;
-    for (const Rounding& whole : roundings) {
-      for (std::int64_t row = 0; row < whole.rows; row += kRoundingRows) {
-        pieces.push_back(
-            {whole.task, row, std::min(kRoundingRows, whole.rows - row), whole.rounded});
+  if (!shared.empty()) {
+    struct Piece {
+      const ConvertedRows* whole;
+      std::int64_t first, count;
+    };
+    constexpr std::int64_t kPieceRows = 32;
+    std::byte* memory = reserve<std::byte>(workspace.shared, shared_bytes);
+    std::vector<Piece> pieces;
+    for (ConvertedRows& whole : shared) {
+      whole.memory = memory;
+      memory += ConvertedRows::bytes_for(*whole.task->b, whole.rows);
+      for (std::int64_t row = 0; row < whole.rows; row += kPieceRows) {
+        pieces.push_back({&whole, row, std::min(kPieceRows, whole.rows - row)});
       }
     }
     backend.parallel_for(static_cast<std::int64_t>(pieces.size()), [&](std::int64_t i) {
-      const Rounding& piece = pieces[static_cast<std::size_t>(i)];
-      const MatmulTask& task = *piece.task;
-      const std::int64_t stride = rounded_stride(task.b->k);
-      kernels.round_rows(task.a + piece.first_row * task.lda, task.lda, piece.rows, task.b->k,
-                         piece.rounded + piece.first_row * stride, stride);
+      const Piece& piece = pieces[static_cast<std::size_t>(i)];
+      piece.whole->convert(kernels, piece.first, piece.count, piece.first);
     });
   }
 
   workspace.per_worker.resize(static_cast<std::size_t>(backend.threads()));
-  for (AlignedBuffer<std::byte>& own : workspace.per_worker) reserve<bf16>(own, own_elements);
-  parallel_with_worker(
-      backend, static_cast<std::int64_t>(units.size()), [&](std::int64_t worker, std::int64_t i) {
-        AlignedBuffer<std::byte>& own = workspace.per_worker[static_cast<std::size_t>(worker)];
-        run_unit(kernels, units[static_cast<std::size_t>(i)], reserve<bf16>(own, own_elements));
-      });
+  workspace.decoded.resize(static_cast<std::size_t>(backend.threads()));
+  for (AlignedBuffer<std::byte>& own : workspace.per_worker) reserve<std::byte>(own, own_bytes);
+  parallel_with_worker(backend, static_cast<std::int64_t>(units.size()),
+                       [&](std::int64_t worker, std::int64_t i) {
+                         const auto w = static_cast<std::size_t>(worker);
+                         run_unit(kernels, units[static_cast<std::size_t>(i)],
+                                  workspace.per_worker[w].data(), workspace.decoded[w]);
+                       });
 }
 
 }  // namespace r1

@@ -1,8 +1,12 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <span>
 
 #include "backend/backend.h"
+#include "quant/ggml_type.h"
 #include "tensor/aligned_buffer.h"
 
 namespace r1 {
@@ -10,13 +14,23 @@ namespace r1 {
 // Arithmetic of matrix products. bf16 rounds both factors to bf16 and sums in f32; f32 keeps both.
 enum class Precision { f32, bf16 };
 
-// The right-hand factor B [k, n] of a product, in panels (gemm_kernels.h). Packed once, used by
-// trainer and sampler alike.
+// How a product reads quantised weights. `bf16` decodes them and rounds x to bf16: the bits of the
+// product with the decoded weights. `int8` quantises x as well, in groups of 32
+// (quantized_kernels.h): several times faster, with an error of its own.
+enum class QuantizedProduct { bf16, int8 };
+
+// The right-hand factor B [k, n] of a product, in panels (gemm_kernels.h, quantized_panels.h).
+// Packed once, used by trainer and sampler alike.
 struct PackedMatrix {
   Precision precision = Precision::bf16;
   std::int64_t k = 0, n = 0;
   AlignedBuffer<float> f32;    // used when precision is f32
   AlignedBuffer<bf16> panels;  // used when precision is bf16
+
+  // Used instead where the weights are quantised.
+  std::optional<GgmlType> quantized_type;
+  QuantizedProduct quantized_product = QuantizedProduct::bf16;
+  AlignedBuffer<std::byte> quantized;
 
   std::int64_t bytes() const;
 };
@@ -24,6 +38,10 @@ struct PackedMatrix {
 // B = W^T of a weight W [n, k] (rows `stride` apart): y = x W^T.
 void pack_transposed(Backend& backend, Precision precision, const float* w, std::int64_t stride,
                      std::int64_t n, std::int64_t k, PackedMatrix& packed);
+// The same of a weight as a file holds it: rows of blocks of a quantised type, which stay as they
+// are, or of a plain type, which become bf16 panels. `k` is a whole number of blocks.
+void pack_stored(Backend& backend, GgmlType type, std::span<const std::byte> rows, std::int64_t n,
+                 std::int64_t k, QuantizedProduct product, PackedMatrix& packed);
 // B = W of a weight W [k, n]: dx = dy W.
 void pack(Backend& backend, Precision precision, const float* w, std::int64_t stride,
           std::int64_t k, std::int64_t n, PackedMatrix& packed);

@@ -41,29 +41,42 @@ class QuantizedProduct {
   static_assert(kBlockGroups % Chunk::kGroups == 0);
   using Packed = PackedGroups<V, Type, P>;
   using Decoded = DecodedGroups<V, Type, P>;
+  using Next = NextBlock<Type, P>;
+  static constexpr std::int64_t kAhead = 2048;  // bytes of a panel; hides the latency of memory
+
+  std::int64_t chunks() const { return (groups_of_k_ + Chunk::kGroups - 1) / Chunk::kGroups; }
+  const Chunk* chunk_at(std::int64_t column, std::int64_t group) const {
+    return reinterpret_cast<const Chunk*>(panels_) + column / kPanelWidth * chunks() +
+           group / Chunk::kGroups;
+  }
 
   void multiply_columns(std::int64_t column, std::int64_t group, std::int64_t count, bool decode) {
-    const std::int64_t chunks = (groups_of_k_ + Chunk::kGroups - 1) / Chunk::kGroups;
     Packed packed;
+    Next next;
     for (int q = 0; q < P; ++q) {
       const std::int64_t first = column + q * V::kWidth;
-      packed.chunks[q] = reinterpret_cast<const Chunk*>(panels_) + first / kPanelWidth * chunks +
-                         group / Chunk::kGroups;
+      packed.chunks[q] = chunk_at(first, group);
       packed.column[q] = static_cast<int>(first % kPanelWidth);
+      next.first[q] = reinterpret_cast<const std::byte*>(count == groups_of_k_ ? packed.chunks[q]
+                                                         : group + count < groups_of_k_
+                                                             ? chunk_at(first, group + count)
+                                                             : chunk_at(first + kTileColumns, 0));
+      if (count == groups_of_k_) next.first[q] += kAhead;
     }
-    if (!decode) return multiply_rows(column, group, count, packed);
+    if (!decode) return multiply_rows(column, group, count, packed, next);
     for (std::int64_t g = 0; g < count; ++g) decode_group<V, Type, P>(packed, g, decoded_[g]);
-    multiply_rows(column, group, count, Decoded{decoded_});
+    multiply_rows(column, group, count, Decoded{decoded_}, next);
   }
 
   template <typename Source>
   void multiply_rows(std::int64_t column, std::int64_t group, std::int64_t count,
-                     const Source& source) const {
+                     const Source& source, Next next) const {
     const bool from_c = s_.accumulate || group > 0;
     // As even as can be: 4 + 4 rows rather than 6 + 2.
-    const std::int64_t tiles = (s_.m + V::kRows - 1) / V::kRows;
-    const std::int64_t step = tiles == 0 ? 0 : (s_.m + tiles - 1) / tiles;
-    for (std::int64_t i = 0; i < s_.m; i += step) {
+    next.tiles = (s_.m + V::kRows - 1) / V::kRows;
+    const std::int64_t step = next.tiles == 0 ? 0 : (s_.m + next.tiles - 1) / next.tiles;
+    next.tile = 0;
+    for (std::int64_t i = 0; i < s_.m; i += step, ++next.tile) {
       const std::int64_t rows = step < s_.m - i ? step : s_.m - i;
       const std::int8_t* x = codes_ + i * s_.ldx + group * kQuantizedGroup;
       const ActivationGroup* x_groups = groups_ + i * groups_of_k_ + group;
@@ -71,7 +84,7 @@ class QuantizedProduct {
           rows, s_.n - column, c_ + i * s_.ldc + column, s_.ldc, [&](float* c, std::int64_t ldc) {
             with_rows<V::kRows>(rows, [&](auto r) {
               multiply_quantized_tile<V, Type, decltype(r)::value, P>(
-                  count, x, s_.ldx, x_groups, groups_of_k_, source, c, ldc, from_c);
+                  count, x, s_.ldx, x_groups, groups_of_k_, source, next, c, ldc, from_c);
             });
           });
     }

@@ -14,7 +14,6 @@ namespace r1::cpu::generic {
 template <typename V, typename Type, int P>
 struct PackedGroups {
   using Chunk = typename Type::Chunk;
-  static constexpr std::int64_t kAhead = 4096;  // bytes; hides the latency of memory
   const Chunk* chunks[P];
   int column[P];  // in the panel
 
@@ -31,13 +30,24 @@ struct PackedGroups {
     const Chunk& chunk = chunks[q][group / Chunk::kGroups];
     return Type::template minimum<V>(chunk, group % Chunk::kGroups, column[q]);
   }
+};
+
+// What the tiles of a block fetch for the next: together they touch each line of it once.
+template <typename Type, int P>
+struct NextBlock {
+  static constexpr std::int64_t kLine = 64;
+  static constexpr std::int64_t kGroupBytes =
+      std::int64_t{sizeof(typename Type::Chunk)} / Type::Chunk::kGroups;
+  const std::byte* first[P];  // group 0 in each register's panel
+  std::int64_t tile, tiles;
+
   void prefetch(std::int64_t group) const {
-    constexpr std::int64_t kBytes = sizeof(Chunk) / Chunk::kGroups;
 #pragma GCC unroll 2
     for (int q = 0; q < P; ++q) {
-      const auto* next = reinterpret_cast<const std::byte*>(chunks[q]) + group * kBytes + kAhead;
-#pragma GCC unroll 16
-      for (std::int64_t line = 0; line < kBytes; line += 64) __builtin_prefetch(next + line);
+      const std::byte* bytes = first[q] + group * kGroupBytes;
+      for (std::int64_t at = tile * kLine; at < kGroupBytes; at += tiles * kLine) {
+        __builtin_prefetch(bytes + at);
+      }
     }
   }
 };
@@ -62,7 +72,6 @@ struct DecodedGroups {
   typename V::Float minimum(std::int64_t group, int q) const {
     return V::Float::load(groups[group].minima[q]);
   }
-  void prefetch(std::int64_t) const {}
 };
 
 template <typename V, typename Type, int P>
@@ -85,7 +94,8 @@ inline void decode_group(const PackedGroups<V, Type, P>& from, std::int64_t grou
 template <typename V, typename Type, int R, int P, typename Source>
 inline void multiply_quantized_tile(std::int64_t count, const std::int8_t* x, std::int64_t ldx,
                                     const ActivationGroup* x_groups, std::int64_t ldg,
-                                    const Source& w, float* c, std::int64_t ldc, bool from_c) {
+                                    const Source& w, const NextBlock<Type, P>& next, float* c,
+                                    std::int64_t ldc, bool from_c) {
   using Float = typename V::Float;
   constexpr int kHalves = Type::kScales, kQuadsOfHalf = kQuads / kHalves;
   Float acc[R][P];
@@ -99,7 +109,7 @@ inline void multiply_quantized_tile(std::int64_t count, const std::int8_t* x, st
   for (std::int64_t g = 0; g < count; ++g) {
     const std::int8_t* codes = x + g * kQuantizedGroup;
     const ActivationGroup* group = x_groups + g;
-    w.prefetch(g);
+    next.prefetch(g);
     unrolled<kHalves>([&](auto half_index) {
       constexpr int kHalf = decltype(half_index)::value;
       typename V::Sums sums[R][P];
