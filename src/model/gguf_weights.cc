@@ -196,17 +196,19 @@ RopeScaling read_rope_scaling(const Keys& keys, const GgufFile& file, const Mode
 
 // Llama's queries and keys are stored for a rotation of neighbouring pairs, head by head: row
 // 2 j + s holds what Hugging Face has in row s * head_dim / 2 + j.
-void halves_from_pairs(std::int64_t heads, std::int64_t head_dim, std::int64_t columns,
-                       AlignedBuffer<float>& values) {
-  AlignedBuffer<float> halves(values.size(), Fill::none);
+// `columns` elements of T make a row.
+template <typename T>
+AlignedBuffer<T> halves_from_pairs(std::int64_t heads, std::int64_t head_dim, std::int64_t columns,
+                                   std::span<const T> values) {
+  AlignedBuffer<T> halves(values.size(), Fill::none);
   for (std::int64_t head = 0; head < heads; ++head) {
     for (std::int64_t row = 0; row < head_dim; ++row) {
       const std::int64_t half = row / (head_dim / 2), pair = row % (head_dim / 2);
-      const float* from = values.data() + (head * head_dim + 2 * pair + half) * columns;
+      const T* from = values.data() + (head * head_dim + 2 * pair + half) * columns;
       std::copy_n(from, columns, halves.data() + (head * head_dim + row) * columns);
     }
   }
-  values = std::move(halves);
+  return halves;
 }
 
 class GgufWeights : public WeightSource {
@@ -224,20 +226,40 @@ class GgufWeights : public WeightSource {
       return read_split_latent_up(found.name.substr(0, found.name.size() - 11), shape);
     }
     AlignedBuffer<float> values = read_tensor(found, shape);
-    if (config_.model_type == "llama") {
-      const bool query = found.name.find(".attn_q.") != std::string::npos;
-      const bool key = found.name.find(".attn_k.") != std::string::npos;
-      if (query || key) {
-        halves_from_pairs(query ? config_.num_attention_heads : config_.num_key_value_heads,
-                          config_.head_dim, shape.count() / shape[0], values);
-      }
+    const std::int64_t heads = heads_stored_as_pairs(found.name);
+    if (heads == 0) return values;
+    return halves_from_pairs<float>(heads, config_.head_dim, shape.count() / shape[0],
+                                    values.span());
+  }
+
+  std::optional<StoredRows> stored(const std::string& name, const Shape& shape) const override {
+    const GgufName found = gguf_name_of(name);
+    if (!file_.has(found.name)) return std::nullopt;
+    const Slice slice = find(found, shape);
+    StoredRows rows{slice.type, slice.bytes, {}};
+    if (const std::int64_t heads = heads_stored_as_pairs(found.name); heads != 0) {
+      const auto row_bytes = static_cast<std::int64_t>(slice.bytes.size()) / shape[0];
+      rows.owned = halves_from_pairs(heads, config_.head_dim, row_bytes, slice.bytes);
+      rows.bytes = rows.owned.span();
     }
-    return values;
+    return rows;
   }
 
  private:
+  // Heads of a tensor whose rows lie in Llama's order; none of any other.
+  std::int64_t heads_stored_as_pairs(const std::string& name) const {
+    if (config_.model_type != "llama") return 0;
+    if (name.find(".attn_q.") != std::string::npos) return config_.num_attention_heads;
+    if (name.find(".attn_k.") != std::string::npos) return config_.num_key_value_heads;
+    return 0;
+  }
+
   // A tensor, or one slice of its outermost axis.
-  AlignedBuffer<float> read_tensor(const GgufName& wanted, const Shape& shape) const {
+  struct Slice {
+    GgmlType type;
+    std::span<const std::byte> bytes;
+  };
+  Slice find(const GgufName& wanted, const Shape& shape) const {
     const GgufTensor& tensor = file_.at(wanted.name);
     std::vector<std::int64_t> extents = tensor.shape;
     std::span<const std::byte> bytes = tensor.bytes;
@@ -257,8 +279,13 @@ class GgufWeights : public WeightSource {
                   fmt::format("tensor \"{}\" is [{}], but the metadata asks for [{}]", wanted.name,
                               fmt::join(extents, ", "), fmt::join(expected, ", ")));
     }
+    return {*tensor.type, bytes};
+  }
+
+  AlignedBuffer<float> read_tensor(const GgufName& wanted, const Shape& shape) const {
+    const Slice slice = find(wanted, shape);
     AlignedBuffer<float> values(static_cast<std::size_t>(shape.count()), Fill::none);
-    dequantize(*tensor.type, bytes, values.span());
+    dequantize(slice.type, slice.bytes, values.span());
     return values;
   }
 

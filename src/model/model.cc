@@ -41,9 +41,15 @@ std::vector<Model::Part> Model::parts() {
                    [this](Backend& backend) {
                      embedding_.refresh(backend, precision_);
                      if (!config_.tie_word_embeddings) return;
-                     head_.weight.value = embedding_.weight.value.clone();
+                     // The embedding's is the master.
+                     if (embedding_.weight.stored) {
+                       head_.weight.stored = embedding_.weight.stored->view();
+                     } else {
+                       head_.weight.value = embedding_.weight.value.clone();
+                     }
                      head_.refresh(backend, precision_, training_);
-                     head_.weight.value = {};  // the embedding's is the master
+                     head_.weight.value = {};
+                     head_.weight.stored.reset();
                    }});
   for (DecoderLayer& layer : layers_) {
     parts.push_back(
@@ -116,16 +122,27 @@ void Model::clear_gradients() {
 }
 
 std::unique_ptr<Model> Model::load(Backend& backend, const WeightSource& source,
-                                   Precision precision, bool training) {
+                                   Precision precision, bool training, QuantizedProduct quantized) {
   auto model = std::make_unique<Model>(source.config(), precision);
   model->training_ = training;
   for (const Part& part : model->parts()) {
-    part.visit([&](Weight& weight) { weight.value = source.read(weight.name, weight.shape); });
+    part.visit([&](Weight& weight) {
+      // Vectors are small, and the routing bias is read as numbers.
+      if (!training && precision == Precision::bf16 && weight.shape.rank() == 2) {
+        weight.stored = source.stored(weight.name, weight.shape);
+      }
+      if (weight.stored) {
+        weight.stored->product = quantized;
+      } else {
+        weight.value = source.read(weight.name, weight.shape);
+      }
+    });
     part.refresh(backend);
     if (training) continue;
     part.visit([](Weight& weight) {
       // The routing bias has no working copy: it is read as it is.
       if (weight.trainable) weight.value = {};
+      weight.stored.reset();
     });
   }
   model->version_ = 1;
@@ -139,9 +156,9 @@ std::unique_ptr<Model> Model::load(Backend& backend, const std::filesystem::path
 }
 
 std::unique_ptr<Model> Model::load(Backend& backend, const std::filesystem::path& path,
-                                   bool training) {
+                                   bool training, QuantizedProduct quantized) {
   const auto source = WeightSource::open(path);
-  return load(backend, *source, source->config().precision(), training);
+  return load(backend, *source, source->config().precision(), training, quantized);
 }
 
 std::unique_ptr<Model> Model::initialise(Backend& backend, const ModelConfig& config,

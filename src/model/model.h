@@ -15,15 +15,18 @@ class Model {
   Model(const ModelConfig& config, Precision precision);
 
   // Reads a Hugging Face directory (config.json, safetensors) or a GGUF file. With training, the
-  // fp32 masters stay and gradients are allocated; without, each layer's masters are dropped once
-  // packed. Throws Error naming the tensor that is missing or has other extents.
+  // fp32 masters stay and gradients are allocated; without, in bf16 precision, matrices go from the
+  // file into panels, quantised ones as they are, for products as `quantized` says. Throws Error
+  // naming the tensor that is missing or has other extents.
   static std::unique_ptr<Model> load(Backend& backend, const WeightSource& source,
-                                     Precision precision, bool training);
+                                     Precision precision, bool training,
+                                     QuantizedProduct quantized = QuantizedProduct::int8);
   static std::unique_ptr<Model> load(Backend& backend, const std::filesystem::path& directory,
                                      Precision precision, bool training);
   // The precision that the model's own files ask for.
   static std::unique_ptr<Model> load(Backend& backend, const std::filesystem::path& directory,
-                                     bool training);
+                                     bool training,
+                                     QuantizedProduct quantized = QuantizedProduct::int8);
   // Normal(0, initializer_range) matrices, unit norms, zero routing bias; training.
   static std::unique_ptr<Model> initialise(Backend& backend, const ModelConfig& config,
                                            Precision precision, std::uint64_t seed);

@@ -19,6 +19,28 @@ class HfWeights : public WeightSource {
   const ModelConfig& config() const override { return config_; }
 
   AlignedBuffer<float> read(const std::string& name, const Shape& shape) const override {
+    const TensorInfo& tensor = checked(name, shape);
+    return tensor.dtype == DType::f8_e4m3
+               ? load_fp8_blocks(tensor, directory_.tensor(name + "_scale_inv"))
+               : load_f32(tensor);
+  }
+
+  std::optional<StoredRows> stored(const std::string& name, const Shape& shape) const override {
+    const TensorInfo& tensor = checked(name, shape);
+    switch (tensor.dtype) {
+      case DType::f32:
+        return StoredRows{GgmlType::f32, tensor.bytes, {}};
+      case DType::bf16:
+        return StoredRows{GgmlType::bf16, tensor.bytes, {}};
+      case DType::f16:
+        return StoredRows{GgmlType::f16, tensor.bytes, {}};
+      default:
+        return std::nullopt;
+    }
+  }
+
+ private:
+  const TensorInfo& checked(const std::string& name, const Shape& shape) const {
     const TensorInfo& tensor = directory_.tensor(name);
     std::vector<std::int64_t> wanted;
     for (int axis = 0; axis < shape.rank(); ++axis) wanted.push_back(shape[axis]);
@@ -28,12 +50,9 @@ class HfWeights : public WeightSource {
                               fmt::join(tensor.shape, ", "), fmt::join(wanted, ", ")),
                   "is this config of the same model?");
     }
-    return tensor.dtype == DType::f8_e4m3
-               ? load_fp8_blocks(tensor, directory_.tensor(name + "_scale_inv"))
-               : load_f32(tensor);
+    return tensor;
   }
 
- private:
   HfDirectory directory_;
   ModelConfig config_;
 };

@@ -2,9 +2,11 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "model/config.h"
+#include "ops/weight.h"
 #include "tensor/aligned_buffer.h"
 
 namespace r1 {
@@ -21,6 +23,9 @@ class WeightSource {
   virtual const ModelConfig& config() const = 0;
   // The values of a weight. Throws Error naming the tensor that is missing or has other extents.
   virtual AlignedBuffer<float> read(const std::string& name, const Shape& shape) const = 0;
+  // The same as the file holds them, where a row of theirs is a run of whole blocks; nothing where
+  // it is not, and read() must convert. Views of the file live as long as the source.
+  virtual std::optional<StoredRows> stored(const std::string& name, const Shape& shape) const = 0;
 };
 
 // Whether the path names a GGUF file: by its ending.

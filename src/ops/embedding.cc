@@ -29,7 +29,7 @@ Tensor embedding(const ForwardContext& ctx, TableWeight& table, std::span<const 
   const Tensor out = ctx.make({tokens, hidden});
   parallel_rows(ctx.backend, tokens, hidden, [&](std::int64_t first, std::int64_t last) {
     for (std::int64_t t = first; t < last; ++t) {
-      copy_floats(hidden, table.row(ids[static_cast<std::size_t>(t)]), out.row(t));
+      table.read_row(ctx.backend.kernels().vector, ids[static_cast<std::size_t>(t)], out.row(t));
     }
   });
   if (ctx.tape != nullptr) {

@@ -1,6 +1,9 @@
 #include "ops/weight.h"
 
+#include <algorithm>
+
 #include "ops/parallel.h"
+#include "quant/ggml_blocks.h"
 
 namespace r1 {
 namespace {
@@ -24,12 +27,44 @@ void derive_working(Backend& backend, Precision precision, const Weight& weight,
 
 }  // namespace
 
+std::size_t StoredRows::row_bytes(std::int64_t row_size) const {
+  const GgmlBlockSize block = block_size(type);
+  return static_cast<std::size_t>(row_size) / block.values * block.bytes;
+}
+
+StoredRows StoredRows::clone() const {
+  StoredRows copy{type, {}, AlignedBuffer<std::byte>(bytes.size(), Fill::none), product};
+  std::ranges::copy(bytes, copy.owned.begin());
+  copy.bytes = copy.owned.span();
+  return copy;
+}
+
+void Weight::decode_stored(Backend& backend) {
+  if (!stored) return;
+  value = AlignedBuffer<float>(static_cast<std::size_t>(count()), Fill::none);
+  const std::int64_t row_size = shape[shape.rank() - 1];
+  const std::size_t row_bytes = stored->row_bytes(row_size);
+  backend.parallel_for(count() / row_size, [&](std::int64_t row) {
+    const auto r = static_cast<std::size_t>(row), size = static_cast<std::size_t>(row_size);
+    dequantize(stored->type, stored->bytes.subspan(r * row_bytes, row_bytes),
+               value.span(r * size, size));
+  });
+  stored.reset();
+}
+
 void LinearWeight::refresh_bias(Backend& backend, Precision precision) {
   if (has_bias()) derive_working(backend, precision, bias, bias_working);
 }
 
 void LinearWeight::refresh(Backend& backend, Precision precision, bool training) {
   const std::int64_t out = out_features(), in = in_features();
+  if (weight.stored) {
+    R1_CHECK(precision == Precision::bf16 && !training, "{} is stored", weight.name);
+    pack_stored(backend, weight.stored->type, weight.stored->bytes, out, in, weight.stored->product,
+                forward);
+    refresh_bias(backend, precision);
+    return;
+  }
   pack_transposed(backend, precision, weight.value.data(), in, out, in, forward);
   if (training) pack(backend, precision, weight.value.data(), in, out, in, backward);
   refresh_bias(backend, precision);
@@ -37,6 +72,7 @@ void LinearWeight::refresh(Backend& backend, Precision precision, bool training)
 
 void LinearWeight::refresh_f32(Backend& backend, Precision precision, bool training) {
   AlignedBuffer<float> rounded;
+  weight.decode_stored(backend);
   derive_working(backend, precision, weight, rounded);
   const std::int64_t out = out_features(), in = in_features();
   pack_transposed(backend, Precision::f32, rounded.data(), in, out, in, forward);
@@ -46,6 +82,7 @@ void LinearWeight::refresh_f32(Backend& backend, Precision precision, bool train
 
 void LatentUpWeight::refresh(Backend& backend, Precision precision, bool training) {
   const std::int64_t stride = latent();
+  weight.decode_stored(backend);
   R1_CHECK(weight.shape[0] == heads * (key_dim + value_dim), "{} heads {} key {} value {}",
            to_string(weight.shape), heads, key_dim, value_dim);
   const auto count = static_cast<std::size_t>(heads);
@@ -66,7 +103,26 @@ void LatentUpWeight::refresh(Backend& backend, Precision precision, bool trainin
 }
 
 void TableWeight::refresh(Backend& backend, Precision precision) {
+  if (weight.stored && weight.shape.rank() == 2) {
+    R1_CHECK(precision == Precision::bf16, "{} is stored", weight.name);
+    stored = weight.stored->clone();
+    return;
+  }
+  weight.decode_stored(backend);
   derive_working(backend, precision, weight, working);
+}
+
+void TableWeight::read_row(const VectorKernels& kernels, std::int64_t index, float* out) const {
+  const std::int64_t size = weight.shape[1];
+  if (!stored) {
+    std::copy_n(working.data() + index * size, size, out);
+    return;
+  }
+  const std::size_t row_bytes = stored->row_bytes(size);
+  dequantize(stored->type,
+             stored->bytes.subspan(static_cast<std::size_t>(index) * row_bytes, row_bytes),
+             {out, static_cast<std::size_t>(size)});
+  kernels.round_to_bf16_values(size, out, out);
 }
 
 }  // namespace r1

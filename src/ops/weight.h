@@ -1,6 +1,9 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -10,6 +13,20 @@
 
 namespace r1 {
 
+// Values as a file holds them: row after row of blocks of one type. `owned` is used where the file
+// lays rows out otherwise, or is not there for as long.
+struct StoredRows {
+  GgmlType type;
+  std::span<const std::byte> bytes;
+  AlignedBuffer<std::byte> owned;
+  QuantizedProduct product = QuantizedProduct::int8;  // how a quantised type is multiplied
+
+  std::size_t row_bytes(std::int64_t row_size) const;
+  // A copy that owns its bytes; a view of the same bytes, which must outlive it.
+  StoredRows clone() const;
+  StoredRows view() const { return {type, bytes, {}, product}; }
+};
+
 // One parameter as the checkpoint knows it. `value` is the fp32 master; what a forward pass reads
 // is the working copy derived from it (rounded to bf16 in bf16 precision), held by the layers below
 // and renewed by their refresh() after every optimiser step.
@@ -17,11 +34,14 @@ struct Weight {
   std::string name;  // as in the checkpoint: "model.layers.0.self_attn.o_proj.weight"
   Shape shape;       // [out, in] for matrices, [n] for vectors
   AlignedBuffer<float> value;
-  AlignedBuffer<float> gradient;  // empty unless training
-  bool trainable = true;          // false: moved by rules, not by gradients (the routing bias)
-  bool decay = true;              // whether weight decay applies
+  std::optional<StoredRows> stored = {};  // instead of `value`, when loaded without training
+  AlignedBuffer<float> gradient;          // empty unless training
+  bool trainable = true;  // false: moved by rules, not by gradients (the routing bias)
+  bool decay = true;      // whether weight decay applies
 
   std::int64_t count() const { return shape.count(); }
+  // Decodes what is stored into `value`, for those that need the numbers.
+  void decode_stored(Backend& backend);
   // Null where no gradient is wanted.
   float* gradient_data() { return trainable ? gradient.data() : nullptr; }
 };
@@ -37,7 +57,8 @@ struct LinearWeight {
   std::int64_t out_features() const { return weight.shape[0]; }
   std::int64_t in_features() const { return weight.shape[1]; }
   bool has_bias() const { return bias.shape.rank() > 0; }
-  // Packs the working copy. With a product in `precision`.
+  // Packs the working copy. With a product in `precision`; stored rows are packed as they are, for
+  // products in bf16 or in the mode that is wanted for quantised ones.
   void refresh(Backend& backend, Precision precision, bool training);
   // With products in f32 of values rounded as `precision` asks: the router's gate.
   void refresh_f32(Backend& backend, Precision precision, bool training);
@@ -62,10 +83,12 @@ struct LatentUpWeight {
 // A vector (norm weight, bias) or a table of rows (embedding) read as numbers, not multiplied.
 struct TableWeight {
   Weight weight;
-  AlignedBuffer<float> working;  // rounded to bf16 values in bf16 precision
+  AlignedBuffer<float> working;      // rounded to bf16 values in bf16 precision
+  std::optional<StoredRows> stored;  // instead of `working`: a table is decoded row by row
 
   const float* data() const { return working.data(); }
-  const float* row(std::int64_t index) const { return working.data() + index * weight.shape[1]; }
+  // Row `index` as numbers, into out [row size].
+  void read_row(const VectorKernels& kernels, std::int64_t index, float* out) const;
   void refresh(Backend& backend, Precision precision);
 };
 
