@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "backend/gemm_benchmark.h"
+#include "cli/bench_model.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "cli/terminal.h"
@@ -89,7 +90,8 @@ void add_shape(CLI::App& command, Options& options) {
 void add_bench(CLI::App& program) {
   CLI::App& bench = *program.add_subcommand("bench", "Measure speed beside the hardware's limits.")
                          ->group(kMeasureGroup);
-  bench.require_subcommand(1);
+  bench.require_subcommand(0, 1);
+  add_model_bench(bench);
 
   const auto gemm_options = std::make_shared<Options>();
   gemm_options->seconds = 2.0;

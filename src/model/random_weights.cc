@@ -1,0 +1,90 @@
+#include "model/random_weights.h"
+
+#include <algorithm>
+
+#include "base/rng.h"
+#include "model/gguf_weights.h"
+#include "model/model.h"
+#include "quant/ggml_blocks.h"
+
+namespace r1 {
+namespace {
+
+constexpr std::size_t kPoolValues = std::size_t{1} << 20;
+
+std::vector<std::byte> random_blocks(GgmlType type) {
+  std::vector<float> values(kPoolValues);
+  Rng rng(1, 0, 0);
+  for (float& value : values) value = 0.02f * rng.normal();
+  const GgmlBlockSize block = block_size(type);
+  std::vector<std::byte> blocks(kPoolValues / block.values * block.bytes);
+  quantize(type, values, blocks, "random weights");
+  return blocks;
+}
+
+}  // namespace
+
+RandomWeights::RandomWeights(const ModelConfig& config, GgufRecipe recipe)
+    : config_(config), recipe_(std::move(recipe)) {
+  Model shape(config_, Precision::bf16);
+  shape.visit_weights([&](const Weight& weight) {
+    if (weight.shape.rank() != 2) return;
+    const GgmlType type = type_of(weight.name, weight.shape);
+    if (!pools_.contains(type)) pools_.emplace(type, random_blocks(type));
+  });
+}
+
+GgmlType RandomWeights::type_of(const std::string& name, const Shape& shape) const {
+  const std::string stored_name = gguf_name_of(name).name;
+  if (stored_name.find("ffn_gate_inp.") != std::string::npos) return GgmlType::f32;
+  return gguf_type_of(recipe_, stored_name, shape[1], config_.num_hidden_layers,
+                      config_.tie_word_embeddings);
+}
+
+AlignedBuffer<float> RandomWeights::read(const std::string& name, const Shape& shape) const {
+  AlignedBuffer<float> values(static_cast<std::size_t>(shape.count()));
+  if (shape.rank() == 2) {
+    const StoredRows rows = *stored(name, shape);
+    dequantize(rows.type, rows.bytes, values.span());
+  } else if (!name.ends_with("bias")) {
+    std::ranges::fill(values, 1.0f);
+  }
+  return values;
+}
+
+std::optional<StoredRows> RandomWeights::stored(const std::string& name, const Shape& shape) const {
+  const GgmlType type = type_of(name, shape);
+  const std::vector<std::byte>& pool = pools_.at(type);
+  StoredRows rows{type, {}, {}};
+  const std::size_t bytes = static_cast<std::size_t>(shape[0]) * rows.row_bytes(shape[1]);
+  rows.owned = AlignedBuffer<std::byte>(bytes, Fill::none);
+  for (std::size_t at = 0; at < bytes; at += pool.size()) {
+    std::copy_n(pool.begin(), std::min(pool.size(), bytes - at), rows.owned.begin() + at);
+  }
+  rows.bytes = rows.owned.span();
+  return rows;
+}
+
+WeightBytes weight_bytes(const WeightSource& source) {
+  const ModelConfig& config = source.config();
+  Model shape(config, Precision::bf16);
+  WeightBytes bytes;
+  const double share = config.n_routed_experts == 0
+                           ? 0.0
+                           : static_cast<double>(config.num_experts_per_tok) /
+                                 static_cast<double>(config.n_routed_experts);
+  shape.visit_weights([&](const Weight& weight) {
+    if (weight.shape.rank() != 2) return;
+    const std::optional<StoredRows> rows = source.stored(weight.name, weight.shape);
+    const std::int64_t size = rows ? static_cast<std::int64_t>(rows->bytes.size())
+                                   : weight.count() * std::int64_t{sizeof(bf16)};
+    bytes.total += size;
+    const bool embedding = weight.name.starts_with("model.embed_tokens");
+    if (embedding && !config.tie_word_embeddings) return;
+    const bool expert = weight.name.find(".experts.") != std::string::npos;
+    bytes.per_token += static_cast<double>(size) * (expert ? share : 1.0);
+  });
+  return bytes;
+}
+
+}  // namespace r1

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <vector>
+
+#include "model/gguf_export.h"
+#include "model/weight_source.h"
+
+namespace r1 {
+
+// A model that is not there: random matrices of deviation 0.02 in the types that a GGUF file of the
+// recipe has, unit norms, zero biases. For measuring speed and memory, which do not depend on the
+// values. A few thousand rows repeat, so that large models are made at the speed of memory.
+class RandomWeights : public WeightSource {
+ public:
+  RandomWeights(const ModelConfig& config, GgufRecipe recipe);
+
+  const ModelConfig& config() const override { return config_; }
+  AlignedBuffer<float> read(const std::string& name, const Shape& shape) const override;
+  std::optional<StoredRows> stored(const std::string& name, const Shape& shape) const override;
+
+ private:
+  GgmlType type_of(const std::string& name, const Shape& shape) const;
+
+  ModelConfig config_;
+  GgufRecipe recipe_;
+  std::map<GgmlType, std::vector<std::byte>> pools_;  // blocks that matrices are made of
+};
+
+// Bytes of a model's matrices as its source stores them: all, and those that one token reads (of
+// the experts its share; the embedding's one row does not count).
+struct WeightBytes {
+  std::int64_t total = 0;
+  double per_token = 0;
+};
+WeightBytes weight_bytes(const WeightSource& source);
+
+}  // namespace r1
