@@ -136,7 +136,7 @@ class Contest {
     const std::int64_t bytes = forward_[0].bytes();
     sides_.push_back({"read", static_cast<double>(bytes), [this, bytes] {
                         const auto* memory = reinterpret_cast<const char*>(
-                            forward_[next_++ % forward_.size()].panels.data());
+                            forward_[next_++ % forward_.size()].panels());
                         constexpr std::int64_t kPiece = 64 << 10;
                         backend_.parallel_for((bytes + kPiece - 1) / kPiece, [&](std::int64_t i) {
                           const std::int64_t size = std::min(kPiece, bytes - i * kPiece);

@@ -15,18 +15,11 @@ void pack_all(Backend& backend, Precision precision, std::int64_t k, std::int64_
               PackedMatrix& packed, const PackPanels& pack_panels) {
   R1_CHECK(k >= 0 && n >= 0, "k {} n {}", k, n);
   packed.precision = precision;
+  packed.quantized_type.reset();
   packed.k = k;
   packed.n = n;
+  packed.place();
   const std::int64_t panels = panels_of(n);
-  const auto fit = [&](auto& buffer, std::int64_t rows) {
-    const auto size = static_cast<std::size_t>(panels * rows * kPanelWidth);
-    if (buffer.size() != size) {
-      buffer = {};
-      buffer = std::remove_reference_t<decltype(buffer)>(size, Fill::none);
-    }
-  };
-  fit(packed.f32, precision == Precision::f32 ? k : 0);
-  fit(packed.panels, precision == Precision::bf16 ? padded_k_bf16(k) : 0);
   const std::int64_t panel_elements = std::max<std::int64_t>(k * kPanelWidth, 1);
   const std::int64_t grain = std::max<std::int64_t>(kPackGrain / panel_elements, 1);
   backend.parallel_ranges(panels, grain, pack_panels);
@@ -96,8 +89,8 @@ void multiply_decoded(const KernelTable& kernels, const MatmulTask& task, const 
     const std::int64_t panels = std::min(kPanels, unit.panels - done);
     for (std::int64_t k = 0; k < b.k; k += kLength) {
       const std::int64_t count = std::min(kLength, b.k - k);
-      kernels.quantized.decode(*b.quantized_type, b.k, b.quantized.data() + first * panel_bytes,
-                               panels, k, count, decoded);
+      kernels.quantized.decode(*b.quantized_type, b.k, b.quantized() + first * panel_bytes, panels,
+                               k, count, decoded);
       const GemmShape shape{unit.rows, std::min(panels * kPanelWidth, b.n - first * kPanelWidth),
                             count,     rounded_stride(b.k),
                             task.ldc,  task.accumulate || k > 0};
@@ -116,7 +109,7 @@ void run_unit(const KernelTable& kernels, const Unit& unit, std::byte* own,
   float* c = task.c + unit.first_row * task.ldc + first_column;
   if (!converts_rows(b)) {
     kernels.gemm.f32({unit.rows, columns, b.k, task.lda, task.ldc, task.accumulate},
-                     task.a + unit.first_row * task.lda, b.f32.data() + first_column * b.k, c);
+                     task.a + unit.first_row * task.lda, b.f32() + first_column * b.k, c);
     return;
   }
   ConvertedRows a{&task, unit.rows, own};
@@ -131,21 +124,38 @@ void run_unit(const KernelTable& kernels, const Unit& unit, std::byte* own,
     const std::int64_t panel_bytes = quantized_panel_bytes(*b.quantized_type, b.k);
     kernels.quantized.multiply(
         *b.quantized_type, {unit.rows, columns, b.k, b.k, task.ldc, task.accumulate}, a.codes(row),
-        a.groups(row), b.quantized.data() + unit.first_panel * panel_bytes, c);
+        a.groups(row), b.quantized() + unit.first_panel * panel_bytes, c);
   } else if (b.quantized_type) {
     multiply_decoded(kernels, task, unit, a.rounded(row), scratch);
   } else {
     const std::int64_t k = padded_k_bf16(b.k);
     kernels.gemm.bf16({unit.rows, columns, k, rounded_stride(b.k), task.ldc, task.accumulate},
-                      a.rounded(row), b.panels.data() + first_column * k, c);
+                      a.rounded(row), b.panels() + first_column * k, c);
   }
 }
 
 }  // namespace
 
 std::int64_t PackedMatrix::bytes() const {
-  return static_cast<std::int64_t>(f32.size() * sizeof(float) + panels.size() * sizeof(bf16) +
-                                   quantized.size());
+  if (quantized_type) return quantized_panels_of(n) * quantized_panel_bytes(*quantized_type, k);
+  const std::int64_t columns = panels_of(n) * kPanelWidth;
+  return precision == Precision::f32 ? columns * k * std::int64_t{sizeof(float)}
+                                     : columns * padded_k_bf16(k) * std::int64_t{sizeof(bf16)};
+}
+
+void PackedMatrix::place(std::span<std::byte> given) {
+  const auto size = static_cast<std::size_t>(bytes());
+  if (!given.empty()) {
+    R1_CHECK(given.size() >= size, "{} bytes for {}", given.size(), size);
+    own_ = {};
+    memory_ = given.first(size);
+    return;
+  }
+  if (own_.size() != size) {
+    own_ = {};  // before the new one is asked for, so that both are never held
+    own_ = AlignedBuffer<std::byte>(size, Fill::none);
+  }
+  memory_ = own_.span();
 }
 
 void pack_transposed(Backend& backend, Precision precision, const float* w, std::int64_t stride,
@@ -153,38 +163,44 @@ void pack_transposed(Backend& backend, Precision precision, const float* w, std:
   const GemmKernels& kernels = backend.kernels().gemm;
   pack_all(backend, precision, k, n, packed, [&](std::int64_t first, std::int64_t last) {
     if (precision == Precision::f32) {
-      kernels.pack_columns_f32(w, stride, k, n, first, last, packed.f32.data());
+      kernels.pack_columns_f32(w, stride, k, n, first, last, packed.as<float>());
     } else {
-      kernels.pack_columns_bf16(w, stride, k, n, first, last, packed.panels.data());
+      kernels.pack_columns_bf16(w, stride, k, n, first, last, packed.as<bf16>());
     }
   });
 }
 
-void pack_stored(Backend& backend, GgmlType type, std::span<const std::byte> rows, std::int64_t n,
-                 std::int64_t k, QuantizedProduct product, PackedMatrix& packed) {
-  const std::int64_t panels = panels_of(n);
-  const std::int64_t grain =
-      std::max<std::int64_t>(kPackGrain / std::max<std::int64_t>(k * kPanelWidth, 1), 1);
-  packed = {};
+std::int64_t stored_panel_bytes(GgmlType type, std::int64_t n, std::int64_t k) {
+  PackedMatrix packed;
   packed.k = k;
   packed.n = n;
-  if (has_quantized_panels(type)) {
-    packed.quantized_type = type;
-    packed.quantized_product = product;
-    const std::int64_t even = quantized_panels_of(n);
-    packed.quantized = AlignedBuffer<std::byte>(
-        static_cast<std::size_t>(even * quantized_panel_bytes(type, k)), Fill::none);
-    backend.parallel_ranges(even, grain, [&](std::int64_t first, std::int64_t last) {
-      pack_quantized(type, rows, n, k, first, last, packed.quantized.data());
-    });
+  if (has_quantized_panels(type)) packed.quantized_type = type;
+  return packed.bytes();
+}
+
+void pack_stored(Backend& backend, GgmlType type, std::span<const std::byte> rows, std::int64_t n,
+                 std::int64_t k, QuantizedProduct product, PackedMatrix& packed,
+                 std::span<std::byte> memory) {
+  const std::int64_t grain =
+      std::max<std::int64_t>(kPackGrain / std::max<std::int64_t>(k * kPanelWidth, 1), 1);
+  packed.precision = Precision::bf16;
+  packed.k = k;
+  packed.n = n;
+  packed.quantized_type.reset();
+  packed.quantized_product = product;
+  if (has_quantized_panels(type)) packed.quantized_type = type;
+  packed.place(memory);
+  if (packed.quantized_type) {
+    backend.parallel_ranges(quantized_panels_of(n), grain,
+                            [&](std::int64_t first, std::int64_t last) {
+                              pack_quantized(type, rows, n, k, first, last, packed.as<std::byte>());
+                            });
     return;
   }
   const std::size_t row_bytes = static_cast<std::size_t>(k) * block_size(type).bytes;
   R1_CHECK(rows.size() == static_cast<std::size_t>(n) * row_bytes, "{} x {} in {} bytes", n, k,
            rows.size());
-  packed.panels = AlignedBuffer<bf16>(
-      static_cast<std::size_t>(panels * kPanelWidth * padded_k_bf16(k)), Fill::none);
-  backend.parallel_ranges(panels, grain, [&](std::int64_t first, std::int64_t last) {
+  backend.parallel_ranges(panels_of(n), grain, [&](std::int64_t first, std::int64_t last) {
     AlignedBuffer<float> values(static_cast<std::size_t>(kPanelWidth * k), Fill::none);
     for (std::int64_t panel = first; panel < last; ++panel) {
       const std::int64_t row = panel * kPanelWidth, count = std::min(kPanelWidth, n - row);
@@ -194,7 +210,7 @@ void pack_stored(Backend& backend, GgmlType type, std::span<const std::byte> row
                               elements * block_size(type).bytes),
                  values.span(0, elements));
       backend.kernels().gemm.pack_columns_bf16(values.data(), k, k, count, 0, 1,
-                                               packed.panels.data() + row * padded_k_bf16(k));
+                                               packed.as<bf16>() + row * padded_k_bf16(k));
     }
   });
 }
@@ -204,9 +220,9 @@ void pack(Backend& backend, Precision precision, const float* w, std::int64_t st
   const GemmKernels& kernels = backend.kernels().gemm;
   pack_all(backend, precision, k, n, packed, [&](std::int64_t first, std::int64_t last) {
     if (precision == Precision::f32) {
-      kernels.pack_rows_f32(w, stride, k, n, first, last, packed.f32.data());
+      kernels.pack_rows_f32(w, stride, k, n, first, last, packed.as<float>());
     } else {
-      kernels.pack_rows_bf16(w, stride, k, n, first, last, packed.panels.data());
+      kernels.pack_rows_bf16(w, stride, k, n, first, last, packed.as<bf16>());
     }
   });
 }

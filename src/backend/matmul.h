@@ -24,24 +24,41 @@ enum class QuantizedProduct { bf16, int8 };
 struct PackedMatrix {
   Precision precision = Precision::bf16;
   std::int64_t k = 0, n = 0;
-  AlignedBuffer<float> f32;    // used when precision is f32
-  AlignedBuffer<bf16> panels;  // used when precision is bf16
-
-  // Used instead where the weights are quantised.
+  // Of weights that stay quantised; `precision` is then bf16.
   std::optional<GgmlType> quantized_type;
   QuantizedProduct quantized_product = QuantizedProduct::bf16;
-  AlignedBuffer<std::byte> quantized;
 
+  const float* f32() const { return reinterpret_cast<const float*>(memory_.data()); }
+  const bf16* panels() const { return reinterpret_cast<const bf16*>(memory_.data()); }
+  const std::byte* quantized() const { return memory_.data(); }
+  // Writable, for those who pack.
+  template <typename T>
+  T* as() {
+    return reinterpret_cast<T*>(memory_.data());
+  }
+
+  // Of the panels that the fields above describe.
   std::int64_t bytes() const;
+  // Memory for the panels: `given`, of at least bytes() and aligned to a cache line, which must
+  // outlive this; or its own, kept where it has the size already.
+  void place(std::span<std::byte> given = {});
+
+ private:
+  AlignedBuffer<std::byte> own_;
+  std::span<std::byte> memory_;
 };
 
 // B = W^T of a weight W [n, k] (rows `stride` apart): y = x W^T.
 void pack_transposed(Backend& backend, Precision precision, const float* w, std::int64_t stride,
                      std::int64_t n, std::int64_t k, PackedMatrix& packed);
 // The same of a weight as a file holds it: rows of blocks of a quantised type, which stay as they
-// are, or of a plain type, which become bf16 panels. `k` is a whole number of blocks.
+// are, or of a plain type, which become bf16 panels. `k` is a whole number of blocks; `memory` as
+// for PackedMatrix::place().
 void pack_stored(Backend& backend, GgmlType type, std::span<const std::byte> rows, std::int64_t n,
-                 std::int64_t k, QuantizedProduct product, PackedMatrix& packed);
+                 std::int64_t k, QuantizedProduct product, PackedMatrix& packed,
+                 std::span<std::byte> memory = {});
+// Bytes that pack_stored() needs.
+std::int64_t stored_panel_bytes(GgmlType type, std::int64_t n, std::int64_t k);
 // B = W of a weight W [k, n]: dx = dy W.
 void pack(Backend& backend, Precision precision, const float* w, std::int64_t stride,
           std::int64_t k, std::int64_t n, PackedMatrix& packed);

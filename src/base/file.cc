@@ -133,6 +133,22 @@ MappedFile::~MappedFile() {
   if (!bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
 }
 
+namespace {
+
+// Whole pages only: of neighbours in the first and last page nothing is known, so those stay.
+void advise_inner_pages(std::span<const std::byte> mapped, int advice) {
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto begin = reinterpret_cast<std::uintptr_t>(mapped.data());
+  const std::uintptr_t first = (begin + page - 1) / page * page;
+  const std::uintptr_t last = (begin + mapped.size()) / page * page;
+  if (first < last) (void)::madvise(reinterpret_cast<void*>(first), last - first, advice);
+}
+
+}  // namespace
+
+void will_read(std::span<const std::byte> mapped) { advise_inner_pages(mapped, MADV_WILLNEED); }
+void have_read(std::span<const std::byte> mapped) { advise_inner_pages(mapped, MADV_DONTNEED); }
+
 std::string read_text_file(const fs::path& path, std::size_t max_bytes) {
   const Descriptor fd(path, O_RDONLY);
   if (!fd.valid()) throw_read_error(path, errno);

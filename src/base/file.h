@@ -28,6 +28,11 @@ class MappedFile {
   std::span<const std::byte> bytes_;
 };
 
+// Advice about bytes of a mapped file: they are read soon; they were read, and their pages may
+// leave the process (what it reads of them again comes from the system's cache, or the disk).
+void will_read(std::span<const std::byte> mapped);
+void have_read(std::span<const std::byte> mapped);
+
 // The whole content; throws Error if the file cannot be read or has more than `max_bytes`.
 std::string read_text_file(const std::filesystem::path& path, std::size_t max_bytes);
 

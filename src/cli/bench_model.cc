@@ -18,7 +18,7 @@ namespace {
 struct Options {
   std::string model, shape, type = "q8_0", activations = "int8";
   std::vector<std::int64_t> prompts = {512}, generated = {128}, depths = {0}, sequences = {1};
-  std::int64_t repetitions = 3;
+  std::int64_t repetitions = 3, memory = 0;
   int threads = 0;
   bool json = false;
 };
@@ -50,7 +50,7 @@ void run(const Options& options) {
     throw UsageError("bench", "there is nothing to measure",
                      "name a model (--model), a shape (--shape), or a subcommand");
   }
-  const auto source = open_source(options);
+  const std::shared_ptr<const WeightSource> source = open_source(options);
   const WeightBytes bytes = weight_bytes(*source);
   Backend backend(thread_count(options.threads));
   const std::string name =
@@ -58,8 +58,8 @@ void run(const Options& options) {
   const auto product =
       options.activations == "int8" ? QuantizedProduct::int8 : QuantizedProduct::bf16;
   const auto start = std::chrono::steady_clock::now();
-  const auto model =
-      Model::load(backend, *source, source->config().precision(), /*training=*/false, product);
+  const auto model = Model::load(backend, source, source->config().precision(),
+                                 {.quantized = product, .memory = options.memory});
   const double load_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   const ParameterCount parameters = count_parameters(source->config());
@@ -143,6 +143,9 @@ void add_model_bench(CLI::App& bench) {
   bench.add_option("--repetitions", options->repetitions, "Times that each test is run.")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1000}))
       ->capture_default_str();
+  bench.add_option("--memory", options->memory, "Bytes that weights may take: 16G, 800M.")
+      ->type_name("SIZE")
+      ->transform(CLI::AsSizeValue(false));
   add_threads(bench, options->threads);
   add_json(bench, options->json);
   bench.callback([options, &bench] {

@@ -72,7 +72,7 @@ ReasoningModel load_reasoning_model(Backend& backend, const std::filesystem::pat
   const std::string where = (directory / "generation_config.json").string();
   GenerationConfig generation = read_generation_config(directory);
   text::Tokenizer tokenizer = load_model_tokenizer(directory);
-  std::unique_ptr<Model> model = Model::load(backend, directory, /*training=*/false);
+  std::unique_ptr<Model> model = Model::load(backend, directory, LoadOptions{});
 
   const std::int64_t vocab_size = model->config().vocab_size;
   if (tokenizer.vocab_size() > vocab_size) {

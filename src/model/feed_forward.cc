@@ -24,6 +24,10 @@ void refresh_expert(ExpertWeight& expert, Backend& backend, Precision precision,
 
 }  // namespace
 
+bool is_routed_expert(std::string_view name) {
+  return name.find(".mlp.experts.") != std::string_view::npos;
+}
+
 DenseFeedForward::DenseFeedForward(std::int64_t hidden, std::int64_t intermediate,
                                    const std::string& prefix)
     : weights_(make_expert(prefix, hidden, intermediate)) {}
@@ -78,7 +82,8 @@ Tensor MixtureOfExperts::forward(const ForwardContext& ctx, const Tensor& x, con
                                       {weights, weights + routing.weights.shape.count()},
                                       routing.load});
   }
-  const Tensor routed = experts(ctx, x, routing, experts_);
+  if (memory_ != nullptr) memory_->require(ctx.backend, experts_, routing.experts);
+  const Tensor routed = r1::experts(ctx, x, routing, experts_);
   return shared_ ? add(ctx, routed, shared_->forward(ctx, x)) : routed;
 }
 
@@ -91,7 +96,9 @@ void MixtureOfExperts::visit(const WeightVisitor& visitor) {
 
 void MixtureOfExperts::refresh(Backend& backend, Precision precision, bool training) {
   gate_.refresh_f32(backend, precision, training);
-  for (ExpertWeight& expert : experts_) refresh_expert(expert, backend, precision, training);
+  if (memory_ == nullptr) {
+    for (ExpertWeight& expert : experts_) refresh_expert(expert, backend, precision, training);
+  }
   if (shared_) shared_->refresh(backend, precision, training);
 }
 

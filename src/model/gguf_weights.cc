@@ -236,11 +236,12 @@ class GgufWeights : public WeightSource {
     const GgufName found = gguf_name_of(name);
     if (!file_.has(found.name)) return std::nullopt;
     const Slice slice = find(found, shape);
-    StoredRows rows{slice.type, slice.bytes, {}};
+    StoredRows rows{slice.type, slice.bytes, {}, true};
     if (const std::int64_t heads = heads_stored_as_pairs(found.name); heads != 0) {
       const auto row_bytes = static_cast<std::int64_t>(slice.bytes.size()) / shape[0];
       rows.owned = halves_from_pairs(heads, config_.head_dim, row_bytes, slice.bytes);
       rows.bytes = rows.owned.span();
+      rows.mapped = false;
     }
     return rows;
   }

@@ -8,6 +8,7 @@
 
 #include "model/batch.h"
 #include "model/config.h"
+#include "model/expert_memory.h"
 
 // The layers of a transformer. Each knows its weights under their checkpoint names,
 // visits them in checkpoint order, and reads forward() the same in training and inference.
@@ -105,6 +106,9 @@ class MixtureOfExperts {
   void refresh(Backend& backend, Precision precision, bool training);
 
   std::int64_t layer() const { return layer_; }
+  std::span<ExpertWeight> experts() { return experts_; }
+  // Where the experts' panels lie from now on; it outlives this.
+  void use(ExpertMemory& memory) { memory_ = &memory; }
   // e_score_correction_bias [experts]; null if the architecture has none.
   float* routing_bias();
 
@@ -114,6 +118,7 @@ class MixtureOfExperts {
   LinearWeight gate_;
   std::optional<Weight> routing_bias_;
   std::vector<ExpertWeight> experts_;
+  ExpertMemory* memory_ = nullptr;  // null: each has its own
   std::optional<DenseFeedForward> shared_;
 };
 
@@ -161,6 +166,9 @@ class MultiTokenPrediction {
   DecoderLayer layer_;
   TableWeight final_norm_;
 };
+
+// Whether a weight belongs to one of a layer's routed experts.
+bool is_routed_expert(std::string_view name);
 
 // Weights with their checkpoint names and extents, values still empty.
 Weight make_weight(std::string name, Shape shape);

@@ -1,6 +1,7 @@
 #include "model/model.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "base/file.h"
 #include "base/rng.h"
@@ -121,44 +122,102 @@ void Model::clear_gradients() {
   std::fill(part.begin(), part.end(), 0.0f);
 }
 
-std::unique_ptr<Model> Model::load(Backend& backend, const WeightSource& source,
-                                   Precision precision, bool training, QuantizedProduct quantized) {
-  auto model = std::make_unique<Model>(source.config(), precision);
-  model->training_ = training;
-  for (const Part& part : model->parts()) {
+std::unique_ptr<Model> Model::load(Backend& backend, std::shared_ptr<const WeightSource> source,
+                                   Precision precision, const LoadOptions& options) {
+  auto model = std::make_unique<Model>(source->config(), precision);
+  model->training_ = options.training;
+  model->source_ = std::move(source);
+  if (!options.training && precision == Precision::bf16) model->place_experts(options);
+  model->read_weights(backend, options);
+  if (model->expert_memory_ == nullptr) model->source_.reset();
+  model->version_ = 1;
+  if (options.training) model->allocate_gradients();
+  return model;
+}
+
+void Model::place_experts(const LoadOptions& options) {
+  const std::vector<MixtureOfExperts*> layers = mixtures();
+  if (layers.empty()) return;
+  std::int64_t slot_bytes = 0, slots = 0;
+  for (MixtureOfExperts* layer : layers) {
+    for (ExpertWeight& expert : layer->experts()) {
+      for (LinearWeight* linear : {&expert.gate, &expert.up, &expert.down}) {
+        linear->weight.stored = source_->stored(linear->weight.name, linear->weight.shape);
+        if (!linear->weight.stored) {
+          if (options.memory == 0) return;  // read as numbers, with all the others
+          throw Error("memory", fmt::format("\"{}\" cannot be read on demand", linear->weight.name),
+                      "convert the model to GGUF, or give no budget");
+        }
+        linear->weight.stored->product = options.quantized;
+      }
+      slot_bytes = std::max(slot_bytes, ExpertMemory::bytes_for(expert));
+      ++slots;
+    }
+  }
+  if (options.memory > 0) {
+    std::int64_t others = 0;
+    visit_weights([&](const Weight& weight) {
+      if (weight.stored || weight.shape.rank() != 2) return;
+      const auto rows = source_->stored(weight.name, weight.shape);
+      others += rows ? stored_panel_bytes(rows->type, weight.shape[0], weight.shape[1])
+                     : weight.count() * std::int64_t{sizeof(bf16)};
+    });
+    slots = std::min(slots, (options.memory - others) / slot_bytes);
+  }
+  expert_memory_ = std::make_unique<ExpertMemory>(slots, slot_bytes, config_.n_routed_experts);
+  for (MixtureOfExperts* layer : layers) layer->use(*expert_memory_);
+}
+
+void Model::read_weights(Backend& backend, const LoadOptions& options) {
+  for (const Part& part : parts()) {
     part.visit([&](Weight& weight) {
+      if (weight.stored) return;  // an expert's
       // Vectors are small, and the routing bias is read as numbers.
-      if (!training && precision == Precision::bf16 && weight.shape.rank() == 2) {
-        weight.stored = source.stored(weight.name, weight.shape);
+      if (!options.training && precision_ == Precision::bf16 && weight.shape.rank() == 2) {
+        weight.stored = source_->stored(weight.name, weight.shape);
       }
       if (weight.stored) {
-        weight.stored->product = quantized;
+        weight.stored->product = options.quantized;
       } else {
-        weight.value = source.read(weight.name, weight.shape);
+        weight.value = source_->read(weight.name, weight.shape);
       }
     });
     part.refresh(backend);
-    if (training) continue;
-    part.visit([](Weight& weight) {
+    if (options.training) continue;
+    part.visit([&](Weight& weight) {
       // The routing bias has no working copy: it is read as it is.
       if (weight.trainable) weight.value = {};
+      if (!weight.stored || (expert_memory_ != nullptr && is_routed_expert(weight.name))) return;
+      if (weight.stored->mapped) have_read(weight.stored->bytes);
       weight.stored.reset();
     });
   }
-  model->version_ = 1;
-  if (training) model->allocate_gradients();
-  return model;
+  if (expert_memory_ == nullptr) return;
+  // As many as there is room for, in the order of the layers.
+  std::vector<std::int32_t> all(static_cast<std::size_t>(config_.n_routed_experts));
+  std::iota(all.begin(), all.end(), 0);
+  std::int64_t room = expert_memory_->slots();
+  for (MixtureOfExperts* layer : mixtures()) {
+    room -= config_.n_routed_experts;
+    if (room < 0) break;
+    expert_memory_->require(backend, layer->experts(), all);
+  }
+  if (room < 0) return;
+  // All are there for good: the file is not needed any more.
+  visit_weights([](Weight& weight) { weight.stored.reset(); });
+  source_.reset();
 }
 
 std::unique_ptr<Model> Model::load(Backend& backend, const std::filesystem::path& path,
                                    Precision precision, bool training) {
-  return load(backend, *WeightSource::open(path), precision, training);
+  return load(backend, WeightSource::open(path), precision, {.training = training});
 }
 
 std::unique_ptr<Model> Model::load(Backend& backend, const std::filesystem::path& path,
-                                   bool training, QuantizedProduct quantized) {
-  const auto source = WeightSource::open(path);
-  return load(backend, *source, source->config().precision(), training, quantized);
+                                   const LoadOptions& options) {
+  std::shared_ptr<const WeightSource> source = WeightSource::open(path);
+  const Precision precision = source->config().precision();
+  return load(backend, std::move(source), precision, options);
 }
 
 std::unique_ptr<Model> Model::initialise(Backend& backend, const ModelConfig& config,

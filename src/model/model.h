@@ -8,6 +8,15 @@
 
 namespace r1 {
 
+struct LoadOptions {
+  bool training = false;
+  // How products read quantised matrices.
+  QuantizedProduct quantized = QuantizedProduct::int8;
+  // Bytes that weights may take; 0: as many as there are. Routed experts beyond it stay in the file
+  // and are packed when a token is routed to them.
+  std::int64_t memory = 0;
+};
+
 // A transformer: one store of weights and one forward pass, for training and inference alike.
 class Model {
  public:
@@ -16,17 +25,15 @@ class Model {
 
   // Reads a Hugging Face directory (config.json, safetensors) or a GGUF file. With training, the
   // fp32 masters stay and gradients are allocated; without, in bf16 precision, matrices go from the
-  // file into panels, quantised ones as they are, for products as `quantized` says. Throws Error
-  // naming the tensor that is missing or has other extents.
-  static std::unique_ptr<Model> load(Backend& backend, const WeightSource& source,
-                                     Precision precision, bool training,
-                                     QuantizedProduct quantized = QuantizedProduct::int8);
-  static std::unique_ptr<Model> load(Backend& backend, const std::filesystem::path& directory,
+  // file into panels, quantised ones as they are. Throws Error naming the tensor that is missing or
+  // has other extents, and when a budget is too small.
+  static std::unique_ptr<Model> load(Backend& backend, std::shared_ptr<const WeightSource> source,
+                                     Precision precision, const LoadOptions& options);
+  static std::unique_ptr<Model> load(Backend& backend, const std::filesystem::path& path,
                                      Precision precision, bool training);
   // The precision that the model's own files ask for.
-  static std::unique_ptr<Model> load(Backend& backend, const std::filesystem::path& directory,
-                                     bool training,
-                                     QuantizedProduct quantized = QuantizedProduct::int8);
+  static std::unique_ptr<Model> load(Backend& backend, const std::filesystem::path& path,
+                                     const LoadOptions& options);
   // Normal(0, initializer_range) matrices, unit norms, zero routing bias; training.
   static std::unique_ptr<Model> initialise(Backend& backend, const ModelConfig& config,
                                            Precision precision, std::uint64_t seed);
@@ -55,6 +62,9 @@ class Model {
 
   // Every weight in checkpoint order; a tied head is visited as the embedding.
   void visit_weights(const WeightVisitor& visitor);
+  // The routed experts' memory, of a model loaded without training from a file whose rows can be
+  // packed as they are; null otherwise.
+  const ExpertMemory* expert_memory() const { return expert_memory_.get(); }
   // MoE layers in order, those of the prediction modules last.
   std::vector<MixtureOfExperts*> mixtures();
 
@@ -75,6 +85,9 @@ class Model {
   };
   std::vector<Part> parts();
   void allocate_gradients();
+  void read_weights(Backend& backend, const LoadOptions& options);
+  // Lays out the experts' memory within the budget, if the source holds their rows as they are.
+  void place_experts(const LoadOptions& options);
 
   ModelConfig config_;
   Precision precision_;
@@ -86,6 +99,9 @@ class Model {
   TableWeight final_norm_;
   LinearWeight head_;
   std::vector<MultiTokenPrediction> predictors_;
+  // While experts are read on demand.
+  std::shared_ptr<const WeightSource> source_;
+  std::unique_ptr<ExpertMemory> expert_memory_;
 };
 
 }  // namespace r1

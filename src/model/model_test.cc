@@ -95,7 +95,7 @@ TEST_P(ModelTest, SavedAndLoadedGivesTheSameBits) {
     const std::vector<float> wanted = all_logits(backend_, *model, ids);
     EXPECT_GT(*std::ranges::max_element(wanted) - *std::ranges::min_element(wanted), 1.0f);
     for (const bool training : {false, true}) {
-      const auto loaded = Model::load(backend_, directory_, training);
+      const auto loaded = Model::load(backend_, directory_, LoadOptions{.training = training});
       EXPECT_EQ(loaded->precision(), GetParam());
       EXPECT_EQ(loaded->training(), training);
       EXPECT_TRUE(same_bits(all_logits(backend_, *loaded, ids), wanted))
@@ -103,7 +103,7 @@ TEST_P(ModelTest, SavedAndLoadedGivesTheSameBits) {
     }
     // A second save gives the same file.
     const std::string first = read_text_file(directory_ / "model.safetensors", 1 << 24);
-    Model::load(backend_, directory_, true)->save(directory_);
+    Model::load(backend_, directory_, LoadOptions{.training = true})->save(directory_);
     EXPECT_EQ(read_text_file(directory_ / "model.safetensors", 1 << 24), first);
   }
 }
@@ -112,7 +112,7 @@ TEST_P(ModelTest, InferenceKeepsNoMasters) {
   ModelConfig config = model_test::tiny_config();
   config.tie_word_embeddings = true;
   make(config)->save(directory_);
-  const auto model = Model::load(backend_, directory_, false);
+  const auto model = Model::load(backend_, directory_, LoadOptions{});
   model->visit_weights([](Weight& weight) {
     EXPECT_EQ(weight.value.empty(), weight.trainable) << weight.name;
     EXPECT_TRUE(weight.gradient.empty()) << weight.name;

@@ -10,28 +10,40 @@
 namespace r1 {
 namespace {
 
-constexpr std::size_t kPoolValues = std::size_t{1} << 20;
+constexpr std::size_t kDistinctValues = std::size_t{1} << 20;
 
-std::vector<std::byte> random_blocks(GgmlType type) {
-  std::vector<float> values(kPoolValues);
+// So many bytes of blocks; the values repeat after a while.
+AlignedBuffer<std::byte> random_blocks(GgmlType type, std::size_t bytes) {
+  std::vector<float> values(kDistinctValues);
   Rng rng(1, 0, 0);
   for (float& value : values) value = 0.02f * rng.normal();
   const GgmlBlockSize block = block_size(type);
-  std::vector<std::byte> blocks(kPoolValues / block.values * block.bytes);
+  std::vector<std::byte> blocks(kDistinctValues / block.values * block.bytes);
   quantize(type, values, blocks, "random weights");
-  return blocks;
+  AlignedBuffer<std::byte> pool(bytes, Fill::none);
+  for (std::size_t at = 0; at < bytes; at += blocks.size()) {
+    std::copy_n(blocks.begin(), std::min(blocks.size(), bytes - at), pool.begin() + at);
+  }
+  return pool;
+}
+
+std::size_t bytes_of(GgmlType type, const Shape& shape) {
+  const GgmlBlockSize block = block_size(type);
+  return static_cast<std::size_t>(shape.count()) / block.values * block.bytes;
 }
 
 }  // namespace
 
 RandomWeights::RandomWeights(const ModelConfig& config, GgufRecipe recipe)
     : config_(config), recipe_(std::move(recipe)) {
+  std::map<GgmlType, std::size_t> largest;
   Model shape(config_, Precision::bf16);
   shape.visit_weights([&](const Weight& weight) {
     if (weight.shape.rank() != 2) return;
     const GgmlType type = type_of(weight.name, weight.shape);
-    if (!pools_.contains(type)) pools_.emplace(type, random_blocks(type));
+    largest[type] = std::max(largest[type], bytes_of(type, weight.shape));
   });
+  for (const auto& [type, bytes] : largest) pools_.emplace(type, random_blocks(type, bytes));
 }
 
 GgmlType RandomWeights::type_of(const std::string& name, const Shape& shape) const {
@@ -54,15 +66,7 @@ AlignedBuffer<float> RandomWeights::read(const std::string& name, const Shape& s
 
 std::optional<StoredRows> RandomWeights::stored(const std::string& name, const Shape& shape) const {
   const GgmlType type = type_of(name, shape);
-  const std::vector<std::byte>& pool = pools_.at(type);
-  StoredRows rows{type, {}, {}};
-  const std::size_t bytes = static_cast<std::size_t>(shape[0]) * rows.row_bytes(shape[1]);
-  rows.owned = AlignedBuffer<std::byte>(bytes, Fill::none);
-  for (std::size_t at = 0; at < bytes; at += pool.size()) {
-    std::copy_n(pool.begin(), std::min(pool.size(), bytes - at), rows.owned.begin() + at);
-  }
-  rows.bytes = rows.owned.span();
-  return rows;
+  return StoredRows{type, pools_.at(type).span(0, bytes_of(type, shape))};
 }
 
 WeightBytes weight_bytes(const WeightSource& source) {
@@ -81,7 +85,7 @@ WeightBytes weight_bytes(const WeightSource& source) {
     bytes.total += size;
     const bool embedding = weight.name.starts_with("model.embed_tokens");
     if (embedding && !config.tie_word_embeddings) return;
-    const bool expert = weight.name.find(".experts.") != std::string::npos;
+    const bool expert = is_routed_expert(weight.name);
     bytes.per_token += static_cast<double>(size) * (expert ? share : 1.0);
   });
   return bytes;

@@ -11,7 +11,7 @@ namespace r1 {
 
 // A model that is not there: random matrices of deviation 0.02 in the types that a GGUF file of the
 // recipe has, unit norms, zero biases. For measuring speed and memory, which do not depend on the
-// values. A few thousand rows repeat, so that large models are made at the speed of memory.
+// values. Matrices of a type are views of the same bytes, so that large models are made at once.
 class RandomWeights : public WeightSource {
  public:
   RandomWeights(const ModelConfig& config, GgufRecipe recipe);
@@ -25,7 +25,7 @@ class RandomWeights : public WeightSource {
 
   ModelConfig config_;
   GgufRecipe recipe_;
-  std::map<GgmlType, std::vector<std::byte>> pools_;  // blocks that matrices are made of
+  std::map<GgmlType, AlignedBuffer<std::byte>> pools_;  // as large as a type's largest matrix
 };
 
 // Bytes of a model's matrices as its source stores them: all, and those that one token reads (of

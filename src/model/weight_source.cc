@@ -29,11 +29,11 @@ class HfWeights : public WeightSource {
     const TensorInfo& tensor = checked(name, shape);
     switch (tensor.dtype) {
       case DType::f32:
-        return StoredRows{GgmlType::f32, tensor.bytes, {}};
+        return StoredRows{GgmlType::f32, tensor.bytes, {}, true};
       case DType::bf16:
-        return StoredRows{GgmlType::bf16, tensor.bytes, {}};
+        return StoredRows{GgmlType::bf16, tensor.bytes, {}, true};
       case DType::f16:
-        return StoredRows{GgmlType::f16, tensor.bytes, {}};
+        return StoredRows{GgmlType::f16, tensor.bytes, {}, true};
       default:
         return std::nullopt;
     }

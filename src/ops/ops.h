@@ -108,6 +108,7 @@ Tensor sequence_balance_loss(const ForwardContext& ctx, const Routing& routing,
                              float alpha);
 struct ExpertWeight {
   LinearWeight gate, up, down;
+  std::int64_t slot = -1;  // where its panels lie, if they lie with those of others
 };
 // y [T, hidden] = sum over slots, in slot order, of weight * expert(x): rows are gathered per
 // expert, multiplied as groups, and combined.

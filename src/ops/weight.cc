@@ -33,7 +33,7 @@ std::size_t StoredRows::row_bytes(std::int64_t row_size) const {
 }
 
 StoredRows StoredRows::clone() const {
-  StoredRows copy{type, {}, AlignedBuffer<std::byte>(bytes.size(), Fill::none), product};
+  StoredRows copy{type, {}, AlignedBuffer<std::byte>(bytes.size(), Fill::none), false, product};
   std::ranges::copy(bytes, copy.owned.begin());
   copy.bytes = copy.owned.span();
   return copy;

@@ -18,13 +18,14 @@ namespace r1 {
 struct StoredRows {
   GgmlType type;
   std::span<const std::byte> bytes;
-  AlignedBuffer<std::byte> owned;
+  AlignedBuffer<std::byte> owned = {};
+  bool mapped = false;                                // the bytes are a mapped file's
   QuantizedProduct product = QuantizedProduct::int8;  // how a quantised type is multiplied
 
   std::size_t row_bytes(std::int64_t row_size) const;
   // A copy that owns its bytes; a view of the same bytes, which must outlive it.
   StoredRows clone() const;
-  StoredRows view() const { return {type, bytes, {}, product}; }
+  StoredRows view() const { return {type, bytes, {}, mapped, product}; }
 };
 
 // One parameter as the checkpoint knows it. `value` is the fp32 master; what a forward pass reads

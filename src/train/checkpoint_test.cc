@@ -133,7 +133,7 @@ TEST_F(CheckpointTest, IsAModelDirectoryThatAnythingLoads) {
   train(run, 1);
   save(run, {.step = 1});
   const fs::path path = directory_.path() / "checkpoint-1";
-  const auto loaded = Model::load(backend_, path, true);
+  const auto loaded = Model::load(backend_, path, LoadOptions{.training = true});
   EXPECT_EQ(loaded->config(), run.model->config());
   EXPECT_EQ(text::load_tokenizer(path).vocab_size(), tokenizer_.vocab_size());
   EXPECT_THAT(bytes_of(path / "generation_config.json"), HasSubstr("r1-zero-nano"));
