@@ -40,6 +40,11 @@ struct QuantizedKernels {
   // count), both multiples of 32, rounded to nearest even, of `panel_count` panels.
   void (*decode)(GgmlType type, std::int64_t k, const std::byte* panels, std::int64_t panel_count,
                  std::int64_t first, std::int64_t count, r1::bf16* out);
+  // Rows of Q8_0 blocks, `row_bytes` apart: `blocks` of each from `first_block` on, rounded to
+  // bf16, into out [rows][out_stride]. Keys and values of a quantised cache.
+  void (*decode_q8_0_rows)(const std::byte* from, std::int64_t row_bytes, std::int64_t rows,
+                           std::int64_t first_block, std::int64_t blocks, r1::bf16* out,
+                           std::int64_t out_stride);
 };
 
 }  // namespace r1

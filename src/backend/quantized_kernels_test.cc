@@ -240,5 +240,23 @@ TEST(QuantizedKernels, DecodedPanelsAreThePanelsOfTheDecodedWeights) {
   }
 }
 
+TEST(QuantizedKernels, RowsOfACacheDecodeAsTheirBlocksDo) {
+  const std::int64_t rows = 5, blocks = 7, first = 2, count = 4;
+  const std::vector<std::byte> from = random_blocks(GgmlType::q8_0, rows * blocks * 32, 21);
+  std::vector<float> values(static_cast<std::size_t>(rows * blocks * 32));
+  dequantize(GgmlType::q8_0, from, values);
+  for (const Isa isa : supported_isas()) {
+    const FlushDenormals flush;
+    std::vector<bf16> out(static_cast<std::size_t>(rows * 200));
+    kernels_of(isa).decode_q8_0_rows(from.data(), blocks * 34, rows, first, count, out.data(), 200);
+    for (std::int64_t row = 0; row < rows; ++row) {
+      for (std::int64_t i = 0; i < count * 32; ++i) {
+        const float value = values[static_cast<std::size_t>((row * blocks + first) * 32 + i)];
+        EXPECT_EQ(out[static_cast<std::size_t>(row * 200 + i)].bits, round_to_bf16(value).bits);
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace r1

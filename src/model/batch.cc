@@ -3,16 +3,16 @@
 namespace r1 {
 
 KvCache::KvCache(std::int64_t layers, std::int64_t row_size, Precision precision,
-                 std::int64_t pages)
-    : row_size_(row_size), pages_(pages) {
-  const std::int64_t bytes = bytes_per_page(1, row_size, precision) * pages;
+                 std::int64_t pages, KvStorage storage)
+    : row_size_(row_size), pages_(pages), storage_(storage) {
+  const std::int64_t bytes = bytes_per_page(1, row_size, precision, storage) * pages;
   for (std::int64_t layer = 0; layer < layers; ++layer) {
     layers_.emplace_back(static_cast<std::size_t>(bytes), Fill::none);
   }
 }
 
 KvLayer KvCache::layer(std::int64_t index) {
-  return {layers_[static_cast<std::size_t>(index)].data(), row_size_};
+  return {layers_[static_cast<std::size_t>(index)].data(), row_size_, storage_};
 }
 
 std::int64_t KvCache::bytes() const {
@@ -24,7 +24,12 @@ std::int64_t KvCache::bytes() const {
 }
 
 std::int64_t KvCache::bytes_per_page(std::int64_t layers, std::int64_t row_size,
-                                     Precision precision) {
+                                     Precision precision, KvStorage storage) {
+  if (storage == KvStorage::q8_0) {
+    const GgmlBlockSize block = block_size(GgmlType::q8_0);
+    return layers * kPageTokens * row_size / static_cast<std::int64_t>(block.values) *
+           static_cast<std::int64_t>(block.bytes);
+  }
   return layers * kPageTokens * row_size * (precision == Precision::f32 ? 4 : 2);
 }
 

@@ -12,17 +12,20 @@ namespace r1 {
 // page is the caller's business (engine/page_pool.h).
 class KvCache {
  public:
-  // row_size: numbers per token and layer, stored as f32 in f32 precision, else as bf16.
-  KvCache(std::int64_t layers, std::int64_t row_size, Precision precision, std::int64_t pages);
+  // row_size: numbers per token and layer, stored as f32 in f32 precision, else as bf16 or in
+  // blocks.
+  KvCache(std::int64_t layers, std::int64_t row_size, Precision precision, std::int64_t pages,
+          KvStorage storage = KvStorage::plain);
 
   KvLayer layer(std::int64_t index);
   std::int64_t pages() const { return pages_; }
   std::int64_t bytes() const;
   static std::int64_t bytes_per_page(std::int64_t layers, std::int64_t row_size,
-                                     Precision precision);
+                                     Precision precision, KvStorage storage = KvStorage::plain);
 
  private:
   std::int64_t row_size_, pages_;
+  KvStorage storage_;
   std::vector<AlignedBuffer<std::byte>> layers_;
 };
 

@@ -1,8 +1,12 @@
 #include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
 #include <type_traits>
 
 #include "ops/ops.h"
 #include "ops/parallel.h"
+#include "quant/ggml_blocks.h"
 
 // Both kinds of attention store one row [a | b] per token and differ only in where the keys and
 // values of a head lie in it: [latent | rotated key], or [all keys | all values].
@@ -264,9 +268,81 @@ Tensor attention(const ForwardContext& ctx, const Layout& layout, const Tensor& 
   return out;
 }
 
+// A block of 32 keys or values. Where one is not finite all of them are NaN.
+void encode_block(const float* x, std::byte* to) {
+  const std::span<const float, kSmallBlock> values(x, kSmallBlock);
+  BlockQ8_0 block{round_to_f16(std::numeric_limits<float>::quiet_NaN()), {}};
+  if (std::ranges::all_of(values, [](float value) { return std::isfinite(value); })) {
+    block = quantize_q8_0(values);
+  }
+  std::memcpy(to, &block, sizeof block);
+}
+
+// Attention over a cache of Q8_0 blocks: what is attended to is the cached rows decoded to bf16.
+Tensor attention_over_blocks(const ForwardContext& ctx, const Layout& layout, const Tensor& q,
+                             const Tensor& a, const Tensor& b, std::span<const SequenceSpan> spans,
+                             const KvLayer& cache, float scale) {
+  constexpr std::int64_t kBlock = kSmallBlock, kBlockBytes = sizeof(BlockQ8_0);
+  const std::int64_t rows = q.rows(), row_size = layout.row_size();
+  check_spans(ctx, spans, rows, cache, layout);
+  R1_CHECK(ctx.precision == Precision::bf16 && layout.a_size % kBlock == 0 &&
+               layout.b_size % kBlock == 0,
+           "rows of {} and {} in blocks of {}", layout.a_size, layout.b_size, kBlock);
+  const Tensor out = ctx.make({rows, layout.heads, layout.value_dim});
+  const ArenaScope scope(ctx.arena);
+
+  const std::int64_t row_bytes = row_size / kBlock * kBlockBytes;
+  auto* const base = static_cast<std::byte*>(cache.data);
+  std::int64_t pages = 0;
+  for (const SequenceSpan& span : spans) {
+    pages += (span.start + span.rows + kPageTokens - 1) / kPageTokens;
+    parallel_rows(ctx.backend, span.rows, row_size, [&](std::int64_t first, std::int64_t last) {
+      for (std::int64_t i = first; i < last; ++i) {
+        const std::int64_t position = span.start + i, t = span.first_row + i;
+        const std::int64_t page = span.pages[static_cast<std::size_t>(position / kPageTokens)];
+        std::byte* to = base + (page * kPageTokens + position % kPageTokens) * row_bytes;
+        for (std::int64_t at = 0; at < row_size; at += kBlock, to += kBlockBytes) {
+          encode_block(at < layout.a_size ? a.data + t * layout.a_size + at
+                                          : b.data + t * layout.b_size + at - layout.a_size,
+                       to);
+        }
+      }
+    });
+  }
+
+  auto* decoded =
+      reinterpret_cast<bf16*>(ctx.arena.allocate((pages * kPageTokens * row_size + 1) / 2));
+  struct Page {
+    const std::byte* from;
+    std::int64_t rows;
+  };
+  std::vector<Page> work;
+  PageTable<bf16> table;
+  for (const SequenceSpan& span : spans) {
+    table.first.push_back(table.pages.size());
+    for (std::int64_t at = 0; at < span.start + span.rows; at += kPageTokens) {
+      const std::int64_t page = span.pages[static_cast<std::size_t>(at / kPageTokens)];
+      table.pages.push_back(decoded + std::ssize(work) * kPageTokens * row_size);
+      work.push_back({base + page * kPageTokens * row_bytes,
+                      std::min(kPageTokens, span.start + span.rows - at)});
+    }
+  }
+  const QuantizedKernels& kernels = ctx.backend.kernels().quantized;
+  ctx.backend.parallel_for(std::ssize(work), [&](std::int64_t i) {
+    const Page& page = work[static_cast<std::size_t>(i)];
+    kernels.decode_q8_0_rows(page.from, row_bytes, page.rows, 0, row_size / kBlock,
+                             table.pages[static_cast<std::size_t>(i)], row_size);
+  });
+  attend(ctx.backend, layout, q.data, spans, table, scale, out.data, nullptr);
+  return out;
+}
+
 Tensor attention_as_stored(const ForwardContext& ctx, const Layout& layout, const Tensor& q,
                            const Tensor& a, const Tensor& b, std::span<const SequenceSpan> spans,
                            const KvLayer& cache, float scale) {
+  if (cache.data != nullptr && cache.storage == KvStorage::q8_0) {
+    return attention_over_blocks(ctx, layout, q, a, b, spans, cache, scale);
+  }
   return ctx.precision == Precision::f32
              ? attention<float>(ctx, layout, q, a, b, spans, cache, scale)
              : attention<bf16>(ctx, layout, q, a, b, spans, cache, scale);

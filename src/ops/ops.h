@@ -61,12 +61,16 @@ struct SequenceSpan {
   // Page numbers of the sequence in the cache, position 0 first; empty without a cache.
   std::span<const std::int32_t> pages;
 };
+// How a cache holds keys and values: as numbers of the model's precision, or in Q8_0 blocks, which
+// are decoded to bf16 where they are attended to (bf16 precision only).
+enum class KvStorage { plain, q8_0 };
 // The keys and values of one layer: pages of kPageTokens rows of `row_size` numbers, f32 in f32
-// precision, else bf16. Null data: no cache, every span starts at 0 and sees only the batch; so
-// it is with a tape.
+// precision, else bf16 or blocks. Null data: no cache, every span starts at 0 and sees only the
+// batch; so it is with a tape.
 struct KvLayer {
   void* data = nullptr;
   std::int64_t row_size = 0;
+  KvStorage storage = KvStorage::plain;
 };
 // Stores the rows' keys and values (rounded as the cache stores them, also in training, so that
 // both see the same numbers) and attends causally.

@@ -62,6 +62,12 @@ struct F32x16 {
     __builtin_memcpy(p, padded, static_cast<std::uint64_t>(count) * sizeof(bf16));
   }
 
+  static F32x16 load(const std::int8_t* p) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes)),
+            _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8)))};
+  }
+  // Whole numbers within the bytes' range.
   void store_int8(std::int8_t* p) const {
     const __m256i words = _mm256_permute4x64_epi64(
         _mm256_packs_epi32(_mm256_cvtps_epi32(low), _mm256_cvtps_epi32(high)), 0xD8);

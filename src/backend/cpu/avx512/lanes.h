@@ -42,6 +42,10 @@ struct F32x16 {
     _mm256_mask_storeu_epi16(p, first_lanes(count).bits, rounded_words());
   }
 
+  static F32x16 load(const std::int8_t* p) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes))};
+  }
   // Whole numbers within the bytes' range.
   void store_int8(std::int8_t* p) const {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(v)));

@@ -191,11 +191,31 @@ void quantize_rows(GgmlType type, const float* x, std::int64_t stride, std::int6
   }
 }
 
+template <typename L>
+void decode_q8_0_rows(const std::byte* from, std::int64_t row_bytes, std::int64_t rows,
+                      std::int64_t first_block, std::int64_t blocks, r1::bf16* out,
+                      std::int64_t out_stride) {
+  constexpr std::int64_t kBlockBytes = 34;
+  for (std::int64_t row = 0; row < rows; ++row) {
+    const std::byte* block = from + row * row_bytes + first_block * kBlockBytes;
+    r1::bf16* to = out + row * out_stride;
+    for (std::int64_t b = 0; b < blocks; ++b, block += kBlockBytes, to += kQuantizedGroup) {
+      f16 d;
+      __builtin_memcpy(&d, block, sizeof d);
+      const L scale = L::broadcast(to_float(d));
+      const auto* codes = reinterpret_cast<const std::int8_t*>(block + sizeof d);
+      (scale * L::load(codes)).store(to);
+      (scale * L::load(codes + kPanelWidth)).store(to + kPanelWidth);
+    }
+  }
+}
+
 template <typename V, typename L>
 constexpr QuantizedKernels quantized_kernels_on() {
   return QuantizedKernels{.quantize_rows = quantize_rows<L>,
                           .multiply = multiply_quantized<V>,
-                          .decode = decode_quantized<V>};
+                          .decode = decode_quantized<V>,
+                          .decode_q8_0_rows = decode_q8_0_rows<L>};
 }
 
 }  // namespace r1::cpu::generic

@@ -2,6 +2,7 @@
 // bits.
 #include "backend/cpu/generic/quantized_codes.h"
 #include "backend/cpu/instruction_sets.h"
+#include "quant/ggml_blocks.h"
 
 namespace r1::cpu::scalar {
 namespace {
@@ -147,11 +148,28 @@ void quantize_rows(GgmlType type, const float* x, std::int64_t stride, std::int6
   }
 }
 
+void decode_q8_0_rows(const std::byte* from, std::int64_t row_bytes, std::int64_t rows,
+                      std::int64_t first_block, std::int64_t blocks, r1::bf16* out,
+                      std::int64_t out_stride) {
+  for (std::int64_t i = 0; i < rows * blocks * kQuantizedGroup; ++i) {
+    const std::int64_t row = i / (blocks * kQuantizedGroup), at = i % (blocks * kQuantizedGroup);
+    BlockQ8_0 block;
+    __builtin_memcpy(
+        &block,
+        from + row * row_bytes + (first_block + at / kQuantizedGroup) * std::int64_t{sizeof block},
+        sizeof block);
+    const std::int8_t code = block.q.data()[at % kQuantizedGroup];
+    out[row * out_stride + at] = round_to_bf16(r1::to_float(block.d) * static_cast<float>(code));
+  }
+}
+
 }  // namespace
 
 const QuantizedKernels& quantized_kernels() {
-  static constexpr QuantizedKernels kTable{
-      .quantize_rows = quantize_rows, .multiply = multiply, .decode = decode};
+  static constexpr QuantizedKernels kTable{.quantize_rows = quantize_rows,
+                                           .multiply = multiply,
+                                           .decode = decode,
+                                           .decode_q8_0_rows = decode_q8_0_rows};
   return kTable;
 }
 
