@@ -23,7 +23,7 @@ Model::Model(const ModelConfig& config, Precision precision)
     throw Error("max_position_embeddings",
                 fmt::format("{} positions are too many", config.max_position_embeddings));
   }
-  rope_ = make_rope_table(config, config.max_position_embeddings);
+  rope_ = make_rope_table(config, 0);
   embedding_.weight =
       make_weight("model.embed_tokens.weight", {config.vocab_size, config.hidden_size});
   for (std::int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
@@ -273,8 +273,20 @@ std::vector<MixtureOfExperts*> Model::mixtures() {
   return mixtures;
 }
 
+void Model::prepare_positions(const Batch& batch) {
+  if (batch.positions.empty()) return;
+  const std::int64_t last = *std::ranges::max_element(batch.positions);
+  R1_CHECK(last < config_.max_position_embeddings, "position {} of {}", last,
+           config_.max_position_embeddings);
+  // In steps, so that a long context is not paid for before it is used.
+  constexpr std::int64_t kStep = 1024;
+  const std::int64_t wanted = (last / kStep + 1) * kStep;
+  extend_rope_table(config_, std::min(wanted, config_.max_position_embeddings), rope_);
+}
+
 Tensor Model::forward(const ForwardContext& ctx, const Batch& batch,
                       const ForwardOptions& options) {
+  prepare_positions(batch);
   ForwardTrace* trace = options.trace;
   const auto observe = [&](const Tensor& x) {
     if (trace != nullptr && trace->want_hidden) trace->hidden.push_back(x);
@@ -311,6 +323,7 @@ MultiTokenPrediction::States Model::predict_further(const ForwardContext& ctx, s
                                                     const Batch& batch,
                                                     const ForwardOptions& options) {
   R1_CHECK(depth < prediction_modules(), "depth {} of {}", depth, prediction_modules());
+  prepare_positions(batch);
   const Tensor next = embedding(ctx, embedding_, next_ids);
   const std::int64_t layer = config_.num_hidden_layers + depth;
   const KvLayer cache = batch.cache != nullptr ? batch.cache->layer(layer) : KvLayer{};

@@ -85,6 +85,8 @@ class Model {
   };
   std::vector<Part> parts();
   void allocate_gradients();
+  // The angles of the batch's positions.
+  void prepare_positions(const Batch& batch);
   void read_weights(Backend& backend, const LoadOptions& options);
   // Lays out the experts' memory within the budget, if the source holds their rows as they are.
   void place_experts(const LoadOptions& options);

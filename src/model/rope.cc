@@ -62,23 +62,27 @@ std::vector<float> rope_frequencies(std::int64_t dim, double theta, const RopeSc
 }
 
 RopeTable make_rope_table(const ModelConfig& config, std::int64_t positions) {
-  const std::int64_t dim = config.rope_dim();
+  RopeTable table{config.has_latent_attention() ? RopeLayout::interleaved : RopeLayout::halves,
+                  config.rope_dim(),
+                  {},
+                  {}};
+  extend_rope_table(config, positions, table);
+  return table;
+}
+
+void extend_rope_table(const ModelConfig& config, std::int64_t positions, RopeTable& table) {
   const std::vector<float> frequencies =
-      rope_frequencies(dim, config.rope_theta, config.rope_scaling);
+      rope_frequencies(config.rope_dim(), config.rope_theta, config.rope_scaling);
   const YarnScaling* yarn = std::get_if<YarnScaling>(&config.rope_scaling);
   const auto factor = static_cast<float>(yarn != nullptr ? yarn->attention_factor : 1.0);
-  RopeTable table{
-      config.has_latent_attention() ? RopeLayout::interleaved : RopeLayout::halves, dim, {}, {}};
-  table.cos.reserve(static_cast<std::size_t>(positions) * frequencies.size());
-  table.sin.reserve(static_cast<std::size_t>(positions) * frequencies.size());
-  for (std::int64_t position = 0; position < positions; ++position) {
+  const auto known = static_cast<std::int64_t>(table.cos.size() / frequencies.size());
+  for (std::int64_t position = known; position < positions; ++position) {
     for (const float frequency : frequencies) {
       const float angle = static_cast<float>(position) * frequency;
       table.cos.push_back(factor * static_cast<float>(std::cos(static_cast<double>(angle))));
       table.sin.push_back(factor * static_cast<float>(std::sin(static_cast<double>(angle))));
     }
   }
-  return table;
 }
 
 }  // namespace r1

@@ -15,5 +15,7 @@ std::vector<float> rope_frequencies(std::int64_t dim, double theta, const RopeSc
 // cos and sin of positions [0, positions): DeepSeek rotates neighbouring pairs, the dense families
 // the halves of a head, times YaRN's attention factor.
 RopeTable make_rope_table(const ModelConfig& config, std::int64_t positions);
+// Adds what a table of the same config lacks for positions [0, positions).
+void extend_rope_table(const ModelConfig& config, std::int64_t positions, RopeTable& table);
 
 }  // namespace r1
