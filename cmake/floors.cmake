@@ -10,6 +10,7 @@ target_include_directories(r1_flags INTERFACE ${CMAKE_SOURCE_DIR}/src)
 if(R1_SANITIZE)
   target_compile_options(r1_flags INTERFACE
     -fsanitize=${R1_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_compile_definitions(r1_flags INTERFACE _GLIBCXX_ASSERTIONS)  # bounds of vector and span
   target_link_options(r1_flags INTERFACE -fsanitize=${R1_SANITIZE})
 endif()
 

@@ -23,6 +23,27 @@ void check_shard_name(const std::string& shard, std::string_view where) {
 
 }  // namespace
 
+ShardIndex parse_shard_index(std::string_view text, std::string_view where) {
+  const nlohmann::json document = parse_json(text, where, {.max_bytes = kMaxIndexBytes});
+  const auto weight_map = require<nlohmann::json>(document, "weight_map", where);
+  if (!weight_map.is_object()) throw Error(where, "\"weight_map\" must be an object");
+  ShardIndex index;
+  std::map<std::string, std::size_t> numbers;
+  for (const auto& [name, value] : weight_map.items()) {
+    const auto shard = convert_json<std::string>(value, excerpt(name), where);
+    const auto [position, is_new] = numbers.emplace(shard, index.shards.size());
+    if (is_new) {
+      check_shard_name(shard, where);
+      if (index.shards.size() == kMaxShards) {
+        throw Error(where, fmt::format("lists more than {} shards", kMaxShards));
+      }
+      index.shards.push_back(shard);
+    }
+    index.shard_of.emplace(name, position->second);
+  }
+  return index;
+}
+
 HfDirectory HfDirectory::open(const fs::path& directory) {
   std::error_code ignored;
   if (!fs::is_directory(directory, ignored)) {
@@ -53,26 +74,17 @@ HfDirectory HfDirectory::open(const fs::path& directory) {
 
 void HfDirectory::open_index(const fs::path& file) {
   const std::string where = file.native();
-  const nlohmann::json index = parse_json(read_text_file(file, kMaxIndexBytes), where);
-  const auto weight_map = require<nlohmann::json>(index, "weight_map", where);
-  if (!weight_map.is_object()) throw Error(where, "\"weight_map\" must be an object");
-  std::map<std::string, std::size_t> shard_numbers;
-  for (const auto& [name, shard_value] : weight_map.items()) {
-    const auto shard = convert_json<std::string>(shard_value, excerpt(name), where);
-    const auto [position, is_new] = shard_numbers.emplace(shard, shards_.size());
-    if (is_new) {
-      check_shard_name(shard, where);
-      if (shards_.size() == kMaxShards) {
-        throw Error(where, fmt::format("lists more than {} shards", kMaxShards));
-      }
-      shards_.push_back(SafetensorsFile::open(path_ / shard));
-    }
-    if (!shards_[position->second].has(name)) {
-      throw Error(where, fmt::format("places \"{}\" in {}, which does not have it", excerpt(name),
-                                     excerpt(shard)));
-    }
-    shard_of_.emplace(name, position->second);
+  ShardIndex index = parse_shard_index(read_text_file(file, kMaxIndexBytes), where);
+  for (const std::string& shard : index.shards) {
+    shards_.push_back(SafetensorsFile::open(path_ / shard));
   }
+  for (const auto& [name, shard] : index.shard_of) {
+    if (!shards_[shard].has(name)) {
+      throw Error(where, fmt::format("places \"{}\" in {}, which does not have it", excerpt(name),
+                                     excerpt(index.shards[shard])));
+    }
+  }
+  shard_of_ = std::move(index.shard_of);
 }
 
 const TensorInfo& HfDirectory::tensor(std::string_view name) const {

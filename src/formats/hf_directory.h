@@ -12,12 +12,23 @@
 
 namespace r1 {
 
+// What model.safetensors.index.json says: the shards, in the order in which it first names them,
+// and which of them holds each weight.
+struct ShardIndex {
+  std::vector<std::string> shards;                           // plain file names
+  std::map<std::string, std::size_t, std::less<>> shard_of;  // tensor name -> shard
+};
+
+// Throws Error with `where` (a file name): not such an index, too many shards, or a shard whose
+// name could lead out of the directory.
+ShardIndex parse_shard_index(std::string_view text, std::string_view where);
+
 // A model directory in Hugging Face's layout: config.json, and the weights either in
 // model.safetensors or in shards that model.safetensors.index.json lists.
 class HfDirectory {
  public:
-  // Reads the configs and maps every shard. Throws Error naming the file: one that is missing, a
-  // weight that the index places in a shard that lacks it, or a shard outside the directory.
+  // Reads the configs and maps every shard. Throws Error naming the file: one that is missing, or a
+  // weight that the index places in a shard that lacks it.
   static HfDirectory open(const std::filesystem::path& directory);
 
   bool has(std::string_view name) const { return shard_of_.contains(name); }
