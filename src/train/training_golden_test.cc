@@ -29,15 +29,11 @@ fs::path golden_directory() {
   return directory != nullptr ? directory : "../shared/golden";
 }
 
-std::vector<json> runs_of_deepseek(const std::string& kind) {
+// Of a DeepSeek model and a dense one.
+std::vector<json> runs_of(const std::string& kind) {
   const fs::path path = golden_directory() / "vectors" / "training.json";
-  std::vector<json> runs;
-  if (!fs::exists(path)) return runs;
-  const json vectors = json::parse(std::ifstream(path));
-  for (const json& run : vectors.at(kind)) {
-    if (run["fixture"].get<std::string>().starts_with("dsv")) runs.push_back(run);
-  }
-  return runs;
+  if (!fs::exists(path)) return {};
+  return json::parse(std::ifstream(path)).at(kind).get<std::vector<json>>();
 }
 
 OptimizerConfig optimizer_config(const json& run) {
@@ -69,9 +65,10 @@ class TrainingGolden : public testing::TestWithParam<Isa> {
 };
 
 TEST_P(TrainingGolden, SupervisedStepsFollowTheReference) {
-  const std::vector<json> runs = runs_of_deepseek("sft");
+  const std::vector<json> runs = runs_of("sft");
   if (runs.empty()) GTEST_SKIP() << "no vectors in " << golden_directory();
   for (const json& run : runs) {
+    SCOPED_TRACE(run["fixture"].get<std::string>());
     const auto model = load(backend_, run);
     Optimizer optimizer(*model, optimizer_config(run));
     for (std::size_t step = 0; step < run["steps"].get<std::size_t>(); ++step) {
@@ -104,9 +101,10 @@ TEST_P(TrainingGolden, SupervisedStepsFollowTheReference) {
 }
 
 TEST_P(TrainingGolden, PolicyStepsFollowTheReference) {
-  const std::vector<json> runs = runs_of_deepseek("grpo");
+  const std::vector<json> runs = runs_of("grpo");
   if (runs.empty()) GTEST_SKIP() << "no vectors in " << golden_directory();
   for (const json& run : runs) {
+    SCOPED_TRACE(run["fixture"].get<std::string>());
     const auto model = load(backend_, run);
     Optimizer optimizer(*model, optimizer_config(run));
     const auto prompt = run["prompt"].get<Sequence>();
