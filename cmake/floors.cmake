@@ -43,20 +43,24 @@ function(r1_instruction_sets)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     set(intrinsics_warnings -Wno-uninitialized -Wno-maybe-uninitialized)
   endif()
+  # Unrolled loops full of checks take minutes to compile.
+  if(NOT R1_SANITIZE)
+    set(optimise -O3)
+  endif()
   foreach(isa IN ITEMS scalar avx2 avx512 amx)
     file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/backend/cpu/${isa}/*.cc)
     list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
     if(isa STREQUAL "avx2")
-      set(flags -mavx2 -mfma -mf16c -O3)
+      set(flags -mavx2 -mfma -mf16c ${optimise})
     elseif(isa STREQUAL "avx512")
       set(flags ${intrinsics_warnings}
-                -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -O3)
+                -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni ${optimise})
     elseif(isa STREQUAL "amx")
       set(flags ${intrinsics_warnings}
                 -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni
-                -mamx-tile -mamx-bf16 -O3)
+                -mamx-tile -mamx-bf16 ${optimise})
     else()
-      set(flags -O2)
+      set(flags "")
     endif()
     set_source_files_properties(${sources} TARGET_DIRECTORY r1_backend
                                 PROPERTIES COMPILE_OPTIONS "${flags}")
