@@ -3,23 +3,19 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstring>
 
 #include "base/error.h"
+#include "engine/drafter.h"
 #include "engine/sampler.h"
 #include "engine/scheduler.h"
 
 namespace r1 {
 namespace {
 
-// Logits that exist at a time: at most this many numbers, but at least one row.
-constexpr std::int64_t kLogitElements = std::int64_t{4} << 20;
-
 std::int64_t pages_for(std::int64_t tokens) { return (tokens + kPageTokens - 1) / kPageTokens; }
 
-// Throws Error for an option that would let no request through.
-EngineOptions resolved(const EngineOptions& options, const ModelConfig& config,
-                       Precision precision) {
+EngineOptions resolved(const EngineOptions& options, const Model& model) {
+  const ModelConfig& config = model.config();
   const auto require = [](const char* name, std::int64_t value, std::int64_t least) {
     if (value < least) throw Error(name, fmt::format("{} is below {}", value, least));
   };
@@ -28,12 +24,15 @@ EngineOptions resolved(const EngineOptions& options, const ModelConfig& config,
   require("max_batch_rows", options.max_batch_rows, 1);
   require("prefill_chunk", options.prefill_chunk, 1);
   EngineOptions result = options;
+  result.speculation = resolved_speculation(options.speculation, model);
   if (options.pages == 0) {
     const std::int64_t context = pages_for(config.max_position_embeddings);
     const std::int64_t memory = std::int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGESIZE);
-    const std::int64_t affordable =
-        memory / 4 /
-        KvCache::bytes_per_page(config.num_hidden_layers, config.kv_row_size(), precision);
+    const std::int64_t page_bytes =
+        KvCache::bytes_per_page(config.num_hidden_layers + draft_layers(result.speculation),
+                                config.kv_row_size(), model.precision()) +
+        draft_bytes_per_page(result.speculation);
+    const std::int64_t affordable = memory / 4 / page_bytes;
     const std::int64_t wanted =
         affordable / context < options.max_sequences ? affordable : context * options.max_sequences;
     result.pages = std::max<std::int64_t>(1, wanted);
@@ -59,15 +58,19 @@ class Engine::Impl {
   Impl(Backend& backend, Model& model, const EngineOptions& options)
       : backend_(backend),
         model_(model),
-        options_(resolved(options, model.config(), model.precision())),
-        cache_(model.config().num_hidden_layers, model.config().kv_row_size(), model.precision(),
-               options_.pages),
+        options_(resolved(options, model)),
+        cache_(model.config().num_hidden_layers + draft_layers(options_.speculation),
+               model.config().kv_row_size(), model.precision(), options_.pages),
+        drafter_(make_drafter(options_.speculation, model, cache_)),
         pool_(options_.pages),
         scheduler_(pool_, options_, stats_,
                    [this](std::int32_t from, std::int32_t to, std::int64_t rows) {
-                     copy_rows(from, to, rows);
+                     cache_.copy_rows(from, to, rows);
+                     if (drafter_) drafter_->copy_rows(from, to, rows);
                    }),
-        version_(model.version()) {}
+        version_(model.version()) {
+    batch_.cache = &cache_;
+  }
 
   RequestId submit(Request request) {
     const ModelConfig& config = model_.config();
@@ -118,33 +121,17 @@ class Engine::Impl {
     }
     if (scheduler_.empty()) return events;
 
-    const std::vector<Scheduler::Item>& plan = scheduler_.plan();
+    const std::span<Scheduler::Item> plan = scheduler_.plan();
     R1_CHECK(!plan.empty(), "{} of {} pages are free", pool_.available(), pool_.size());
-    batch_.ids.clear();
-    batch_.positions.clear();
-    batch_.spans.clear();
-    batch_.cache = &cache_;
-    drawing_.clear();
-    draw_rows_.clear();
-    for (const auto& [sequence, rows] : plan) {
-      batch_.append(std::span(sequence->tokens)
-                        .subspan(static_cast<std::size_t>(sequence->computed),
-                                 static_cast<std::size_t>(rows)),
-                    sequence->computed, sequence->run.pages);
-      if (rows < sequence->remaining()) continue;
-      drawing_.push_back(sequence);
-      draw_rows_.push_back(static_cast<std::int32_t>(batch_.rows() - 1));
-    }
-
+    assemble(plan);
     arena_.reset();
     const ForwardContext ctx{backend_, arena_, model_.precision(), nullptr};
     const Tensor states = model_.forward(ctx, batch_);
-    draw(ctx, states);
+    sampler_.draw(ctx, states, draw_rows_, model_.head(), draws_);
+    accept(plan, events);
+    if (drafter_) propose(ctx, states, plan);
     scheduler_.advance();
     ++stats_.steps;
-    for (std::size_t i = 0; i < drawing_.size(); ++i) {
-      events.push_back(take(*drawing_[i], draws_[i]));
-    }
     return events;
   }
 
@@ -169,6 +156,7 @@ class Engine::Impl {
           }
           if (!event.finished) continue;
           completion.finish = event.finish;
+          completion.speculation = std::move(event.speculation);
           ++finished;
         }
         if (progress) progress(finished);
@@ -225,51 +213,89 @@ class Engine::Impl {
     return {id, {-1, 0.0f, 0.0f}, true, reason, std::move(error)};
   }
 
-  // Logits of the rows that are complete, a stretch at a time, and a draw from each.
-  void draw(const ForwardContext& ctx, const Tensor& states) {
+  // The rows of the pass, and what is to be drawn from them: the token after a sequence's last one
+  // and after each of its proposals.
+  void assemble(std::span<const Scheduler::Item> plan) {
+    batch_.clear();
+    draw_rows_.clear();
     draws_.clear();
-    for (const Sequence* sequence : drawing_) {
-      draws_.push_back({.params = &sequence->sampling, .tokens = sequence->tokens});
-    }
-    const std::int64_t vocab = model_.config().vocab_size;
-    const auto stretch =
-        static_cast<std::size_t>(std::max<std::int64_t>(1, kLogitElements / vocab));
-    for (std::size_t first = 0; first < draws_.size(); first += stretch) {
-      const std::size_t count = std::min(stretch, draws_.size() - first);
-      const ArenaScope scope(arena_);
-      const Tensor chosen = select_rows(ctx, states, std::span(draw_rows_).subspan(first, count));
-      const Tensor logits = linear(ctx, chosen, model_.head());
-      sampler_.draw(backend_, vocab, logits.data, std::span(draws_).subspan(first, count));
+    for (const Scheduler::Item& item : plan) {
+      const Sequence& sequence = *item.sequence;
+      batch_.append(sequence.part(sequence.computed, item.rows), sequence.computed,
+                    sequence.run.pages);
+      if (!item.draws) continue;
+      for (std::int64_t i = 0; i <= sequence.drafted; ++i) {
+        draw_rows_.push_back(static_cast<std::int32_t>(batch_.rows() - 1 - sequence.drafted + i));
+        draws_.push_back(
+            {.params = &sequence.sampling, .tokens = sequence.part(0, sequence.size() + i)});
+      }
     }
   }
 
-  // Appends what was drawn; the sequence is gone afterwards if that ended it.
-  Event take(Sequence& sequence, const Sampler::Draw& draw) {
-    const RequestId id = sequence.id;
-    if (draw.failed) {
-      scheduler_.remove(id);
-      return ended(id, FinishReason::failed, "the model's logits are not finite numbers");
+  // Appends what was drawn for each sequence: one token, and one more for each proposal that was
+  // right. A draw after a wrong one was made from the wrong text.
+  void accept(std::span<Scheduler::Item> plan, std::vector<Event>& events) {
+    std::span<const Sampler::Draw> draws = draws_;
+    for (Scheduler::Item& item : plan) {
+      item.kept = item.rows;
+      if (!item.draws) continue;
+      const auto count = static_cast<std::size_t>(item.sequence->drafted + 1);
+      accept(item, draws.first(count), events);
+      draws = draws.subspan(count);
     }
-    sequence.tokens.push_back(draw.token.id);
-    Event event{id, draw.token, true, FinishReason::stop, {}};
-    if (std::ranges::find(sequence.stop_tokens, draw.token.id) == sequence.stop_tokens.end()) {
+  }
+
+  void accept(Scheduler::Item& item, std::span<const Sampler::Draw> draws,
+              std::vector<Event>& events) {
+    Sequence& sequence = *item.sequence;
+    const auto proposals = sequence.part(sequence.size(), sequence.drafted);
+    proposals_.assign(proposals.begin(), proposals.end());
+    sequence.shorten_draft(0);
+    std::size_t right = 0;
+    for (const Sampler::Draw& draw : draws) {
+      if (draw.failed) {
+        events.push_back(
+            ended(sequence.id, FinishReason::failed, "the model's logits are not finite numbers"));
+        item.finished = true;
+        item.kept = 0;
+        return;
+      }
+      events.push_back(append(sequence, draw.token));
+      const bool agrees = right < proposals_.size() && proposals_[right] == draw.token.id;
+      right += agrees;
+      item.finished = events.back().finished;
+      if (item.finished || !agrees) break;
+    }
+    // The newest token is drawn, not computed.
+    item.kept = sequence.remaining() - 1;
+    for (SpeculationStats* stats : {&sequence.speculation, &stats_.speculation}) {
+      stats->add(std::ssize(proposals_), static_cast<std::int64_t>(right));
+    }
+    if (item.finished) events.back().speculation = sequence.speculation;
+  }
+
+  static Event append(Sequence& sequence, const SampledToken& token) {
+    sequence.tokens.push_back(token.id);
+    Event event{sequence.id, token, true, FinishReason::stop, {}};
+    if (std::ranges::find(sequence.stop_tokens, token.id) == sequence.stop_tokens.end()) {
       event.finish = FinishReason::length;
       event.finished = sequence.size() == sequence.limit;
     }
-    if (event.finished) scheduler_.remove(id);
     return event;
   }
 
-  void copy_rows(std::int32_t from, std::int32_t to, std::int64_t rows) {
-    for (std::int64_t index = 0; index < model_.config().num_hidden_layers; ++index) {
-      const KvLayer layer = cache_.layer(index);
-      const std::int64_t row_bytes =
-          layer.row_size * static_cast<std::int64_t>(
-                               model_.precision() == Precision::f32 ? sizeof(float) : sizeof(bf16));
-      auto* data = static_cast<std::byte*>(layer.data);
-      std::memcpy(data + to * kPageTokens * row_bytes, data + from * kPageTokens * row_bytes,
-                  static_cast<std::size_t>(rows * row_bytes));
+  void propose(const ForwardContext& ctx, const Tensor& states,
+               std::span<const Scheduler::Item> plan) {
+    draftees_.clear();
+    std::int64_t first_row = 0;
+    for (const Scheduler::Item& item : plan) {
+      const bool goes_on = item.draws && !item.finished;
+      const std::int64_t wanted =
+          goes_on ? scheduler_.reserve(*item.sequence, options_.speculation.tokens) : 0;
+      if (item.kept > 0) draftees_.push_back({item.sequence, first_row, item.kept, wanted});
+      first_row += item.rows;
     }
+    if (!draftees_.empty()) drafter_->propose(ctx, states, draftees_);
   }
 
   Backend& backend_;
@@ -277,6 +303,7 @@ class Engine::Impl {
   const EngineOptions options_;
   EngineStats stats_;
   KvCache cache_;
+  std::unique_ptr<Drafter> drafter_;  // null without speculation
   PagePool pool_;
   Scheduler scheduler_;
   Sampler sampler_;
@@ -287,9 +314,10 @@ class Engine::Impl {
 
   // Of the current step; kept for their memory.
   Batch batch_;
-  std::vector<Sequence*> drawing_;
   std::vector<std::int32_t> draw_rows_;
-  std::vector<Sampler::Draw> draws_;
+  std::vector<Sampler::Draw> draws_;     // in the order of the plan, each sequence's by position
+  std::vector<std::int32_t> proposals_;  // of one sequence
+  std::vector<Draftee> draftees_;
 };
 
 Engine::Engine(Backend& backend, Model& model, EngineOptions options)

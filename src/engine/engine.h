@@ -12,31 +12,34 @@
 
 namespace r1 {
 
-using RequestId = std::uint64_t;
-
 struct EngineOptions {
   std::int64_t pages = 0;  // KV pages of kPageTokens tokens; 0: enough for max_sequences of full
                            // context, at most a quarter of the memory
-  std::int64_t max_sequences = 256;    // sequences that run at once
-  std::int64_t max_batch_rows = 2048;  // rows of one forward pass, over all sequences
-  std::int64_t prefill_chunk = 512;    // most prompt rows that one sequence adds to a pass
+  std::int64_t max_sequences = 256;     // sequences that run at once
+  std::int64_t max_batch_rows = 2048;   // rows of one forward pass, over all sequences
+  std::int64_t prefill_chunk = 512;     // most prompt rows that one sequence adds to a pass
+  SpeculationOptions speculation = {};  // how drafts are made; the tokens are the same
 };
 
 struct EngineStats {
-  std::int64_t steps = 0, prefill_rows = 0, decode_rows = 0;
+  std::int64_t steps = 0, prefill_rows = 0;
+  std::int64_t decode_rows = 0;           // proposals included
   std::int64_t shared_prompt_tokens = 0;  // prompt tokens found in pages of another sequence
   std::int64_t preemptions = 0;
   std::int64_t pages_used_peak = 0;
+  SpeculationStats speculation;
 };
 
 // Continuous batching over paged KV: every step runs one forward pass whose rows are the next
 // tokens of all running sequences and chunks of prompts still to read. Full pages of a prompt are
 // shared with later sequences that begin alike. When pages run out, the youngest sequence gives its
-// pages back and reads its tokens anew later; its draws are the same.
+// pages back and reads its tokens anew later; its draws are the same. With speculation a decoding
+// sequence's rows are its newest token and the proposals for the next ones (speculation.h).
 //
 // Token ids only. Not thread-safe; one engine per model.
 class Engine {
  public:
+  // Throws Error for an option that lets no request through or a drafter that does not fit.
   Engine(Backend& backend, Model& model, EngineOptions options = {});
   ~Engine();
 
@@ -54,11 +57,14 @@ class Engine {
     RequestId id;
     SampledToken token;  // none (id -1) if cancelled or failed
     bool finished;
-    FinishReason finish;  // if finished
-    std::string error;    // what a failed request ran into
+    FinishReason finish;                // if finished
+    std::string error;                  // what a failed request ran into
+    SpeculationStats speculation = {};  // of the request, if finished
   };
-  // One plan, one forward pass, one draw per sequence whose input is complete. When the model's
-  // weights changed since the last step, unfinished sequences are read anew with the new ones.
+  // One plan, one forward pass, one draw per sequence whose input is complete, and more where
+  // proposals were right: then a sequence has several events, in the order of its tokens. When the
+  // model's weights changed since the last step, unfinished sequences are read anew with the new
+  // ones.
   std::vector<Event> step();
 
   // Submits all, steps until idle; completions in the order of the requests. `progress`, if given,

@@ -56,6 +56,14 @@ bool PagePool::grow(PageRun& run, std::int64_t pages) {
   return true;
 }
 
+void PagePool::shrink(PageRun& run, std::int64_t pages) {
+  R1_CHECK(pages >= run.published, "{} of {} published pages", pages, run.published);
+  while (std::ssize(run.pages) > pages) {
+    release(run.pages.back());
+    run.pages.pop_back();
+  }
+}
+
 void PagePool::release(PageRun& run) {
   // Last page first: a page is always used more recently than those that follow it.
   while (!run.pages.empty()) {

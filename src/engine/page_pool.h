@@ -43,6 +43,8 @@ class PagePool {
   void share(const Prefix& prefix, PageRun& run);
   // Appends pages until the run has `pages`; false, and none appended, if there are not enough.
   bool grow(PageRun& run, std::int64_t pages);
+  // Gives back the pages after the first `pages`, none of which is published.
+  void shrink(PageRun& run, std::int64_t pages);
   // Ends all the run's references and empties it.
   void release(PageRun& run);
 

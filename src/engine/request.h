@@ -3,7 +3,11 @@
 #include <cstdint>
 #include <vector>
 
+#include "engine/speculation.h"
+
 namespace r1 {
+
+using RequestId = std::uint64_t;
 
 // How the next token is drawn. The draw is keyed by (seed, step, sample, position of the token), so
 // a completion does not depend on what else runs.
@@ -40,6 +44,7 @@ struct Completion {
   std::vector<SampledToken> tokens;
   FinishReason finish = FinishReason::length;
   std::uint64_t weights_version = 0;  // Model::version() that drew the first token
+  SpeculationStats speculation;
 };
 
 }  // namespace r1

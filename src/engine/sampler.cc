@@ -16,6 +16,8 @@ namespace {
 // Probabilities are summed in double: ids in order within a block, then the blocks in order.
 constexpr std::int64_t kBlock = 64;
 constexpr float kExcluded = -std::numeric_limits<float>::infinity();
+// Logits that exist at a time: at most this many numbers, but at least one row.
+constexpr std::int64_t kLogitElements = std::int64_t{4} << 20;
 // Below it, logits divided by the temperature leave what a single can tell apart.
 constexpr float kLowestTemperature = 1e-4f;
 
@@ -158,6 +160,19 @@ void shape_logits(const VectorKernels& kernels, const SamplingParams& params,
         }
       }
     }
+  }
+}
+
+void Sampler::draw(const ForwardContext& ctx, const Tensor& states,
+                   std::span<const std::int32_t> rows, LinearWeight& head, std::span<Draw> draws) {
+  const std::int64_t vocab = head.out_features();
+  const auto stretch = static_cast<std::size_t>(std::max<std::int64_t>(1, kLogitElements / vocab));
+  for (std::size_t first = 0; first < draws.size(); first += stretch) {
+    const std::size_t count = std::min(stretch, draws.size() - first);
+    const ArenaScope scope(ctx.arena);
+    const Tensor chosen = select_rows(ctx, states, rows.subspan(first, count));
+    const Tensor logits = linear(ctx, chosen, head);
+    draw(ctx.backend, vocab, logits.data, draws.subspan(first, count));
   }
 }
 

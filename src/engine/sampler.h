@@ -4,8 +4,8 @@
 #include <span>
 #include <vector>
 
-#include "backend/backend.h"
 #include "engine/request.h"
+#include "ops/ops.h"
 
 namespace r1 {
 
@@ -34,6 +34,10 @@ class Sampler {
     bool failed = false;  // the logits were not finite; there is no token
   };
 
+  // Draw i is from the logits of row rows[i] of the states [T, hidden]. Logits exist for a stretch
+  // of the draws at a time.
+  void draw(const ForwardContext& ctx, const Tensor& states, std::span<const std::int32_t> rows,
+            LinearWeight& head, std::span<Draw> draws);
   // logits [draws.size(), vocab] as the head gives them; they are overwritten.
   void draw(Backend& backend, std::int64_t vocab, float* logits, std::span<Draw> draws);
 

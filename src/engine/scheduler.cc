@@ -45,7 +45,7 @@ bool Scheduler::remove(RequestId id) {
   return false;
 }
 
-const std::vector<Scheduler::Item>& Scheduler::plan() {
+std::span<Scheduler::Item> Scheduler::plan() {
   plan_.clear();
   const std::int64_t preemptions = stats_.preemptions;
   take_pages();
@@ -53,14 +53,21 @@ const std::vector<Scheduler::Item>& Scheduler::plan() {
   for (const auto& sequence : running_) {
     if (rows == 0) break;
     if (sequence->remaining() > 1) continue;
-    plan_.push_back({sequence.get(), 1});
+    plan_.push_back({sequence.get(), 1, true});
     --rows;
+  }
+  // Proposals are verified as far as there is room when all who decode have their row.
+  for (Item& item : plan_) {
+    Sequence& sequence = *item.sequence;
+    if (sequence.drafted > rows) sequence.shorten_draft(rows);
+    item.rows += sequence.drafted;
+    rows -= sequence.drafted;
   }
   for (const auto& sequence : running_) {
     if (rows == 0) break;
     if (sequence->remaining() == 1) continue;
     const std::int64_t chunk = std::min({sequence->remaining(), options_.prefill_chunk, rows});
-    plan_.push_back({sequence.get(), chunk});
+    plan_.push_back({sequence.get(), chunk, chunk == sequence->remaining()});
     rows -= chunk;
   }
   if (stats_.preemptions == preemptions) admit(rows);
@@ -68,15 +75,29 @@ const std::vector<Scheduler::Item>& Scheduler::plan() {
   return plan_;
 }
 
+std::int64_t Scheduler::reserve(Sequence& sequence, std::int64_t wanted) {
+  // The last token is drawn, never computed.
+  wanted = std::min(wanted, sequence.limit - 1 - sequence.size());
+  const std::int64_t pages = pages_for(sequence.size() + wanted);
+  const std::int64_t missing = pages - std::ssize(sequence.run.pages);
+  if (missing > 0 &&
+      (pool_.available() < missing + std::ssize(running_) || !pool_.grow(sequence.run, pages))) {
+    wanted = std::ssize(sequence.run.pages) * kPageTokens - sequence.size();
+  }
+  return std::max<std::int64_t>(0, wanted);
+}
+
 void Scheduler::advance() {
-  for (const auto& [sequence, rows] : plan_) {
-    const bool in_prompt = sequence->computed < sequence->prompt_size;
-    (in_prompt ? stats_.prefill_rows : stats_.decode_rows) += rows;
-    sequence->computed += rows;
-    const auto known =
-        std::span(sequence->tokens).first(static_cast<std::size_t>(sequence->computed));
-    pool_.publish(sequence->run, known);
-    if (in_prompt && sequence->remaining() == 0) pool_.publish_tail(sequence->run, known);
+  for (const Item& item : plan_) {
+    Sequence& sequence = *item.sequence;
+    const bool in_prompt = sequence.computed < sequence.prompt_size;
+    (in_prompt ? stats_.prefill_rows : stats_.decode_rows) += item.rows;
+    sequence.computed += item.kept;
+    const auto known = sequence.part(0, sequence.computed);
+    pool_.publish(sequence.run, known);
+    if (in_prompt && item.draws) pool_.publish_tail(sequence.run, known);
+    pool_.shrink(sequence.run, pages_for(std::ssize(sequence.tokens)));
+    if (item.finished) remove(sequence.id);
   }
   plan_.clear();
 }
@@ -111,7 +132,7 @@ void Scheduler::admit(std::int64_t rows) {
     }
     if (!place(sequence, prefix)) return;
     const std::int64_t chunk = std::min({sequence.remaining(), options_.prefill_chunk, rows});
-    plan_.push_back({&sequence, chunk});
+    plan_.push_back({&sequence, chunk, chunk == sequence.remaining()});
     rows -= chunk;
     running_.insert(place_of(running_, sequence.id), std::move(*next));
     next = waiting_.erase(next);
@@ -139,7 +160,7 @@ bool Scheduler::place(Sequence& sequence, const PagePool::Prefix& prefix) {
     pool_.release(prefix.tail_page);
   }
   R1_CHECK(pool_.grow(sequence.run, pages), "{} of {} pages", pages, pool_.available());
-  sequence.computed = found;
+  sequence.computed = sequence.draft_computed = found;
   if (!sequence.started) stats_.shared_prompt_tokens += found;
   sequence.started = true;
   return true;
@@ -160,6 +181,7 @@ void Scheduler::preempt_youngest() {
   std::unique_ptr<Sequence> sequence = std::move(running_.back());
   running_.pop_back();
   pool_.release(sequence->run);
+  sequence->shorten_draft(0);
   sequence->computed = 0;
   ++stats_.preemptions;
   const auto at = place_of(waiting_, sequence->id);

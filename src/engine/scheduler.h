@@ -8,28 +8,13 @@
 
 #include "engine/engine.h"
 #include "engine/page_pool.h"
+#include "engine/sequence.h"
 
 namespace r1 {
 
-// A request on its way. Its tokens grow; the keys and values of the first `computed` are in its
-// pages. With one token left to compute it decodes, with more it reads.
-struct Sequence {
-  RequestId id = 0;
-  SamplingParams sampling;
-  std::vector<std::int32_t> stop_tokens;
-  std::vector<std::int32_t> tokens;  // the prompt, then what was drawn
-  std::int64_t prompt_size = 0;
-  std::int64_t limit = 0;  // tokens at which it ends as length
-  std::int64_t computed = 0;
-  bool started = false;  // ran before; not the first time that pages are sought
-  PageRun run;
-
-  std::int64_t size() const { return static_cast<std::int64_t>(tokens.size()); }
-  std::int64_t remaining() const { return size() - computed; }
-};
-
 // Decides which tokens the next pass computes, and owns the sequences until they finish. One round
-// is plan(), a forward pass over the plan, advance(); then drawn tokens are appended.
+// is plan(), a forward pass over the plan, appending what was drawn, reserve() for those that are
+// to go on with proposals, advance().
 class Scheduler {
  public:
   // Copies the first rows of a page to another, in all layers.
@@ -45,12 +30,19 @@ class Scheduler {
 
   struct Item {
     Sequence* sequence;
-    std::int64_t rows;  // from position sequence->computed on
+    std::int64_t rows;  // from position sequence->computed on; proposals are the last of them
+    bool draws;         // they reach the sequence's end
+    // What the pass made of it: rows whose tokens are sure, and whether the sequence is complete.
+    std::int64_t kept = 0;
+    bool finished = false;
   };
   // Decoding sequences come first, then those that read their prompts, then waiting ones as slots,
   // rows and pages allow, the oldest first. When pages run out the youngest goes back to wait.
-  const std::vector<Item>& plan();
-  // The planned rows are in the cache.
+  std::span<Item> plan();
+  // Pages for up to `wanted` proposals after the sequence's tokens; returns for how many. Those of
+  // a longer context are had only while all sequences keep room to grow.
+  std::int64_t reserve(Sequence& sequence, std::int64_t wanted);
+  // The kept rows are in the cache and may be shared; those that finished leave.
   void advance();
 
   // Sends all running sequences back and forgets what the cache holds: the weights changed.

@@ -18,13 +18,15 @@ class KvCache {
           KvStorage storage = KvStorage::plain);
 
   KvLayer layer(std::int64_t index);
+  // The first rows of a page become those of another, in all layers.
+  void copy_rows(std::int32_t from, std::int32_t to, std::int64_t rows);
   std::int64_t pages() const { return pages_; }
   std::int64_t bytes() const;
   static std::int64_t bytes_per_page(std::int64_t layers, std::int64_t row_size,
                                      Precision precision, KvStorage storage = KvStorage::plain);
 
  private:
-  std::int64_t row_size_, pages_;
+  std::int64_t row_size_, row_bytes_, pages_;
   KvStorage storage_;
   std::vector<AlignedBuffer<std::byte>> layers_;
 };
@@ -39,6 +41,8 @@ struct Batch {
 
   std::int64_t rows() const { return static_cast<std::int64_t>(ids.size()); }
 
+  // No rows; the cache stays.
+  void clear();
   // Appends tokens of a sequence at position `start`; `pages` must stay alive while the batch does.
   void append(std::span<const std::int32_t> tokens, std::int64_t start = 0,
               std::span<const std::int32_t> pages = {});
