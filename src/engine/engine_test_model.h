@@ -18,8 +18,10 @@ namespace r1::engine_test {
 inline constexpr std::int64_t kVocab = 97;
 inline constexpr std::int64_t kContext = 400;
 
-inline std::unique_ptr<Model> make_model(Backend& backend, Precision precision) {
+inline std::unique_ptr<Model> make_model(Backend& backend, Precision precision,
+                                         std::int64_t prediction_modules = 0) {
   ModelConfig config;
+  config.num_nextn_predict_layers = prediction_modules;
   config.vocab_size = kVocab;
   config.hidden_size = 40;
   config.intermediate_size = 48;
