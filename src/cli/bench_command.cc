@@ -7,7 +7,9 @@
 #include "cli/bench_model.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
+#include "cli/speculation_flags.h"
 #include "cli/terminal.h"
+#include "eval/speculation_benchmark.h"
 #include "train/benchmark.h"
 
 namespace r1::cli {
@@ -17,6 +19,9 @@ struct Options {
   std::string shape = "nano";
   std::vector<std::int64_t> sizes;
   std::int64_t sequences = 256, steps = 0;
+  std::string model;
+  SpeculationFlags speculation;
+  SamplingFlags sampling;
   double seconds = 10.0;
   int threads = 0;
   bool json = false;
@@ -57,6 +62,32 @@ train::BenchmarkOptions benchmark_options(const Options& options) {
 
 void print(const Options& options, const train::BenchmarkResult& result) {
   show(options.json ? to_json(result) : to_text(result));
+}
+
+void run_speculation(const Options& options) {
+  if (options.model.empty()) throw UsageError("--speculate", "needs --model MODEL");
+  Backend backend(thread_count(options.threads));
+  const eval::ReasoningModel model = eval::load_reasoning_model(backend, options.model);
+  const Speculation speculation = load_speculation(backend, options.speculation, model);
+  eval::SpeculationBenchmarkOptions benchmark;
+  benchmark.speculation = speculation.options;
+  benchmark.sampling = model.sampling;
+  options.sampling.apply(benchmark.sampling);
+  benchmark.sequences = options.sequences;
+  benchmark.seconds = options.seconds;
+  benchmark.pairs = options.steps;
+  const auto result = eval::benchmark_speculation(backend, model, benchmark);
+  show(options.json ? to_json(result) : to_text(result));
+}
+
+void run_sample(const Options& options) {
+  if (options.speculation.given()) {
+    run_speculation(options);
+  } else if (!options.model.empty()) {
+    throw UsageError("--model", "needs --speculate");
+  } else {
+    print(options, train::benchmark_sampling(benchmark_options(options)));
+  }
 }
 
 CLI::App& add_benchmark(CLI::App& bench, const char* name, const char* description,
@@ -118,9 +149,14 @@ void add_bench(CLI::App& program) {
       ->type_name("N")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{4096}))
       ->capture_default_str();
-  sample.callback([sample_options] {
-    print(*sample_options, train::benchmark_sampling(benchmark_options(*sample_options)));
-  });
+  sample
+      .add_option("--model", sample_options->model,
+                  "With --speculate: the model whose answers to held-out problems are timed, with "
+                  "and without speculation by turns; steps are such pairs.")
+      ->type_name("MODEL");
+  add_speculation(sample, sample_options->speculation);
+  add_sampling(sample, sample_options->sampling);
+  sample.callback([sample_options] { run_sample(*sample_options); });
 }
 
 }  // namespace r1::cli

@@ -10,8 +10,10 @@
 #include "cli/chat.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
+#include "cli/speculation_flags.h"
 #include "cli/terminal.h"
 #include "eval/ask.h"
+#include "eval/speculation_benchmark.h"
 
 namespace r1::cli {
 namespace {
@@ -20,13 +22,15 @@ struct Options {
   std::string model;
   std::optional<std::string> prompt;
   SamplingFlags sampling;
+  SpeculationFlags speculation;
   std::int64_t max_tokens = 0;
   std::vector<std::string> stops;
   int threads = 0;
   bool json = false, log_probs = false, verbose = false;
 };
 
-void print_json(const eval::Answer& answer, double load_seconds, bool log_probs) {
+void print_json(const eval::Answer& answer, double load_seconds, bool log_probs,
+                const SpeculationStats& speculation) {
   nlohmann::ordered_json object = {{"thinking", answer.thinking},
                                    {"answer", answer.answer},
                                    {"text", answer.text},
@@ -40,6 +44,7 @@ void print_json(const eval::Answer& answer, double load_seconds, bool log_probs)
                                      {"seconds", answer.seconds},
                                      {"prompt_tokens_per_second", prompt_tokens_per_second(answer)},
                                      {"tokens_per_second", tokens_per_second(answer)}}}};
+  if (speculation.passes > 0) object["speculation"] = eval::acceptance_json(speculation);
   if (log_probs) {
     object["ids"] = nlohmann::ordered_json::array();
     object["log_probs"] = nlohmann::ordered_json::array();
@@ -57,6 +62,8 @@ void answer_once(const Options& options, std::string_view prompt, Backend& backe
   const Interrupt interrupt;
   EngineOptions engine_options;
   engine_options.max_sequences = 1;
+  const Speculation speculation = load_speculation(backend, options.speculation, model);
+  engine_options.speculation = speculation.options;
   Engine engine(backend, *model.model, engine_options);
   AnswerPrinter printer(stdout_has_styles());
   const eval::Answer answer = eval::ask(
@@ -67,7 +74,7 @@ void answer_once(const Options& options, std::string_view prompt, Backend& backe
       [&] { return interrupt.requested(); });
   printer.finish();
   if (options.json) {
-    print_json(answer, load_seconds, options.log_probs);
+    print_json(answer, load_seconds, options.log_probs, engine.stats().speculation);
   } else if (answer.finish != FinishReason::stop) {
     fmt::print(
         stderr, "({})\n",
@@ -75,6 +82,9 @@ void answer_once(const Options& options, std::string_view prompt, Backend& backe
   }
   if (options.verbose) {
     fmt::print(stderr, "loaded in {:.2f} s; {}\n", load_seconds, timing_line(answer));
+    if (engine.stats().speculation.passes > 0) {
+      fmt::print(stderr, "{}\n", eval::acceptance_line(engine.stats().speculation));
+    }
   }
 }
 
@@ -95,6 +105,7 @@ void run(const Options& options) {
   options.sampling.apply(ask_options.sampling);
   if (!options.prompt && stdin_is_terminal()) {
     if (options.json) throw UsageError("run", "--json needs a PROMPT");
+    if (options.speculation.given()) throw UsageError("run", "--speculate needs a PROMPT");
     Chat(backend, model, ask_options, options.verbose).run();
     return;
   }
@@ -118,6 +129,7 @@ void add_run(CLI::App& program) {
   command.add_flag("--verbose", options->verbose, "Tell how fast it was.");
   add_threads(command, options->threads);
   add_sampling(command, options->sampling);
+  add_speculation(command, options->speculation);
   command
       .add_option("--max-tokens", options->max_tokens,
                   "Longest completion (default: up to the context's end).")

@@ -23,7 +23,7 @@ class EngineTest : public testing::Test {
   }
 
   Backend backend_{1};
-  std::unique_ptr<Model> model_ = make_model(backend_, Precision::bf16);
+  std::unique_ptr<Model> model_ = make_model(backend_, Precision::bf16, 1);
 };
 
 std::vector<Request> group(std::vector<std::int32_t> prompt, std::int64_t copies,
@@ -252,14 +252,21 @@ TEST_F(EngineTest, LogitsThatAreNotFiniteFailTheirRequestAlone) {
   EXPECT_TRUE(engine.idle());
 }
 
+class EngineStressTest : public EngineTest, public testing::WithParamInterface<DraftSource> {};
+
 // Requests come and go at random; whoever is left finishes as if alone, and no page is lost.
-TEST_F(EngineTest, Stress) {
+TEST_P(EngineStressTest, RequestsComeAndGo) {
   const std::vector<Request> requests = mixed_requests(40);
   std::vector<Completion> wanted;
   for (const Request& request : requests) wanted.push_back(alone(request));
   Rng rng(3);
+  const auto twin = make_model(backend_, Precision::bf16);
   Engine engine(backend_, *model_,
-                {.pages = 14, .max_sequences = 7, .max_batch_rows = 60, .prefill_chunk = 23});
+                {.pages = 14,
+                 .max_sequences = 7,
+                 .max_batch_rows = 60,
+                 .prefill_chunk = 23,
+                 .speculation = {GetParam(), 3, twin.get()}});
   std::map<RequestId, std::size_t> live;
   std::map<RequestId, Completion> found;
   std::set<RequestId> cancelled;
@@ -299,6 +306,10 @@ TEST_F(EngineTest, Stress) {
   EXPECT_GT(finished, 100);
   EXPECT_GT(cancelled.size(), 10u);
 }
+
+INSTANTIATE_TEST_SUITE_P(Drafters, EngineStressTest,
+                         testing::Values(DraftSource::none, DraftSource::prediction_module,
+                                         DraftSource::draft_model, DraftSource::prompt_lookup));
 
 }  // namespace
 }  // namespace r1

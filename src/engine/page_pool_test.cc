@@ -141,6 +141,26 @@ TEST(PagePoolTest, EqualPagesBecomeOne) {
   EXPECT_EQ(pool.referenced(), 0);
 }
 
+TEST(PagePoolTest, ARunGivesBackItsLastPages) {
+  PagePool pool(5);
+  const Tokens tokens = counting(kPageTokens + 10);
+  PageRun run;
+  ASSERT_TRUE(pool.grow(run, 4));
+  pool.publish(run, tokens);
+  pool.publish_tail(run, tokens);
+  const std::vector<std::int32_t> kept(run.pages.begin(), run.pages.begin() + 2);
+  pool.shrink(run, 2);
+  EXPECT_EQ(run.pages, kept);
+  EXPECT_EQ(pool.available(), 3);
+  EXPECT_EQ(pool.find(tokens).tokens(), kPageTokens + 10);
+  pool.shrink(run, 2);
+  EXPECT_EQ(run.pages, kept);
+  ASSERT_TRUE(pool.grow(run, 5));
+  EXPECT_EQ(pool.available(), 0);
+  pool.release(run);
+  EXPECT_EQ(pool.available(), 5);
+}
+
 TEST(PagePoolTest, ATailGrowsIntoAFullPage) {
   PagePool pool(8);
   const Tokens tokens = counting(64);

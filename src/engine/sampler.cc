@@ -138,17 +138,27 @@ void shape_logits(const VectorKernels& kernels, const SamplingParams& params,
     // The shortest run of the likeliest whose mass reaches top_p; the one that reaches it stays.
     const float log_sum_exp = kernels.log_sum_exp(vocab, shaped.data());
     const auto less_likely = [&](std::int32_t a, std::int32_t b) { return likelier(b, a); };
-    std::ranges::make_heap(order, less_likely);
+    // Those so unlikely that all of them together cannot matter are put in order only if, against
+    // expectation, they do.
+    const double negligible =
+        (1.0 - static_cast<double>(params.top_p)) / (2.0 * static_cast<double>(order.size()));
+    const float bound = log_sum_exp + static_cast<float>(std::log(negligible));
+    const auto unlikely =
+        std::ranges::partition(order, [&](std::int32_t id) { return logit_of(id) >= bound; });
     double mass = 0.0;
-    while (!order.empty() && mass < static_cast<double>(params.top_p)) {
-      std::ranges::pop_heap(order, less_likely);
-      const float log_prob = logit_of(order.back()) - log_sum_exp;
-      float probability = 0.0f;
-      kernels.exp(1, &log_prob, &probability);
-      mass += static_cast<double>(probability);
-      order = order.first(order.size() - 1);
+    for (std::span<std::int32_t> ids :
+         {order.first(order.size() - unlikely.size()), order.last(unlikely.size())}) {
+      if (mass < static_cast<double>(params.top_p)) std::ranges::make_heap(ids, less_likely);
+      while (!ids.empty() && mass < static_cast<double>(params.top_p)) {
+        std::ranges::pop_heap(ids, less_likely);
+        const float log_prob = logit_of(ids.back()) - log_sum_exp;
+        float probability = 0.0f;
+        kernels.exp(1, &log_prob, &probability);
+        mass += static_cast<double>(probability);
+        ids = ids.first(ids.size() - 1);
+      }
+      for (const std::int32_t id : ids) logit_of(id) = kExcluded;
     }
-    for (const std::int32_t id : order) logit_of(id) = kExcluded;
   }
   if (params.min_p > 0.0f) {
     const float best = kernels.max(vocab, shaped.data());

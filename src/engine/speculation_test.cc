@@ -117,6 +117,8 @@ TEST_P(SpeculationTest, SameBitsThroughPreemption) {
 }
 
 TEST_P(SpeculationTest, SameBitsOnAllInstructionSetsAndThreads) {
+  const auto requests = std::span(requests_).first(12);
+  const std::vector<Completion> wanted(alone().begin(), alone().begin() + 12);
   for (const Isa isa : supported_isas()) {
     for (const int threads : {1, 3}) {
       Backend backend(threads, isa);
@@ -126,7 +128,7 @@ TEST_P(SpeculationTest, SameBitsOnAllInstructionSetsAndThreads) {
            {DraftSource::prediction_module, DraftSource::draft_model, DraftSource::prompt_lookup}) {
         const SpeculationOptions options{source, 3, draft_model.get()};
         Engine engine(backend, *model, {.speculation = options});
-        expect_same(engine.generate(requests_), alone(),
+        expect_same(engine.generate(requests), wanted,
                     fmt::format("{}, {}, {} threads", name(options), name_of(isa), threads));
       }
     }

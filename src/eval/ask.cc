@@ -54,6 +54,7 @@ Answer ask(Engine& engine, const ReasoningModel& model, std::string_view questio
     }
     for (const Engine::Event& event : engine.step()) {
       if (event.id != id) continue;  // the end of an answer that was cancelled before
+      if (stream.stopped()) break;   // a step may draw tokens beyond the stop string
       if (event.finish == FinishReason::failed && event.finished) {
         throw Error(model.directory.string(), event.error);
       }
