@@ -45,6 +45,69 @@ TEST(BundledModel, SameBitsOnEveryInstructionSetAndThreadCount) {
   }
 }
 
+// Ids, log-probs and texts, also where a stop text ends an answer in the middle of what was drawn.
+TEST(BundledModel, SpeculationChangesNoBit) {
+  const tasks::Task& task = tasks::find_task("modular");
+  for (const Isa isa : supported_isas()) {
+    Backend backend(2, isa);
+    const eval::ReasoningModel model = eval::load_reasoning_model(backend, kModel);
+    const auto twin = Model::load(backend, kModel, /*training=*/false);
+    Engine plain(backend, *model.model);
+    for (const DraftSource source :
+         {DraftSource::prediction_module, DraftSource::draft_model, DraftSource::prompt_lookup}) {
+      EngineOptions engine_options;
+      engine_options.speculation = {source, 4, twin.get()};
+      Engine engine(backend, *model.model, engine_options);
+      for (std::uint32_t i = 0; i < 6; ++i) {
+        const tasks::Problem problem = task.generate(tasks::Split::kHeldOut, 6, i);
+        eval::AskOptions options;
+        options.sampling.temperature = i % 3 == 0 ? 0.0f : 0.8f;
+        options.sampling.top_p = i % 3 == 1 ? 0.9f : 1.0f;
+        options.sampling.repetition_penalty = i % 2 == 0 ? 1.0f : 1.05f;
+        options.sampling.sample = i;
+        options.max_tokens = 120;
+        if (i >= 3) options.stops = {"er>", "2"};
+        std::string shown, wanted_shown;
+        const auto collect = [](std::string& text) {
+          return [&text](const text::SectionEvent& event) { text += event.text; };
+        };
+        const eval::Answer wanted =
+            eval::ask(plain, model, problem.question, options, collect(wanted_shown));
+        const eval::Answer answer =
+            eval::ask(engine, model, problem.question, options, collect(shown));
+        EXPECT_EQ(answer.text, wanted.text);
+        EXPECT_EQ(shown, wanted_shown);
+        EXPECT_EQ(answer.finish, wanted.finish);
+        ASSERT_EQ(answer.tokens.size(), wanted.tokens.size());
+        for (std::size_t t = 0; t < answer.tokens.size(); ++t) {
+          EXPECT_EQ(answer.tokens[t].id, wanted.tokens[t].id);
+          EXPECT_EQ(std::bit_cast<std::uint32_t>(answer.tokens[t].log_prob),
+                    std::bit_cast<std::uint32_t>(wanted.tokens[t].log_prob));
+        }
+      }
+      EXPECT_GT(engine.stats().speculation.total_accepted(), 0);
+    }
+  }
+}
+
+// Well below what was measured (93 of 100): the module was trained and is wired as in training.
+TEST(BundledModel, ItsPredictionModuleIsMostlyRight) {
+  Backend backend(2);
+  const eval::ReasoningModel model = eval::load_reasoning_model(backend, kModel);
+  EngineOptions engine_options;
+  engine_options.speculation = {DraftSource::prediction_module, 1, nullptr};
+  Engine engine(backend, *model.model, engine_options);
+  const tasks::Task& task = tasks::find_task("gcd");
+  for (std::uint64_t i = 0; i < 10; ++i) {
+    eval::AskOptions options;
+    options.max_tokens = 192;
+    eval::ask(engine, model, task.generate(tasks::Split::kHeldOut, 5, i).question, options);
+  }
+  const SpeculationStats& stats = engine.stats().speculation;
+  EXPECT_GT(stats.total_drafted(), 100);
+  EXPECT_GT(stats.total_accepted() * 10, stats.total_drafted() * 8);
+}
+
 // Half of what was measured, so that only a broken model or engine fails.
 TEST(BundledModel, SolvesHeldOutProblems) {
   Backend backend(2);

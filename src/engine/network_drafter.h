@@ -47,9 +47,9 @@ class NetworkDrafter : public Drafter {
 };
 
 // The model's own multi-token prediction module. Row i of its cache, one layer after the model's,
-// joins the model's state of token i with token i + 1; for further proposals the module reads its
-// own state in place of the model's, which was not what it was trained on. A model with several
-// modules uses the first.
+// joins the model's state of token i with token i + 1. For further proposals the module reads its
+// own normed state in place of the model's, which is not what it was trained on: they are right
+// less often. A model with several modules uses the first.
 std::unique_ptr<Drafter> make_prediction_drafter(Model& model, KvCache& cache);
 
 // A model of its own with a cache of its own.

@@ -41,18 +41,17 @@ class PredictionDrafter final : public NetworkDrafter {
       last_rows_.push_back(static_cast<std::int32_t>(batch_.rows()));
       batch_.append(sequence->part(newest, 1), newest - 1, sequence->run.pages);
     }
-    return predict(ctx, select_rows(ctx, residual_, rows));
+    return predict(ctx, select_rows(ctx, states_, rows));
   }
 
   // Runs the module on the batch, whose ids are each row's next token.
   Predicting predict(const ForwardContext& ctx, const Tensor& previous) {
-    const auto [residual, normed] = model_.predict_further(ctx, 0, previous, batch_.ids, batch_);
-    residual_ = residual;
-    return {normed, last_rows_};
+    states_ = model_.predict_further(ctx, 0, previous, batch_.ids, batch_).normed;
+    return {states_, last_rows_};
   }
 
   Model& model_;
-  Tensor residual_;  // of the rows computed last
+  Tensor states_;  // the module's, of the rows computed last
   Batch batch_;
   std::vector<std::int32_t> rows_, last_rows_;
 };
