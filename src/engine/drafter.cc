@@ -14,6 +14,7 @@ std::int64_t default_tokens(DraftSource source) {
     case DraftSource::prediction_module:
       return 1;  // what the module was trained for
     case DraftSource::draft_model:
+      return 3;
     case DraftSource::prompt_lookup:
       return 4;
   }

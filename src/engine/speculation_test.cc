@@ -306,16 +306,23 @@ INSTANTIATE_TEST_SUITE_P(Precisions, SpeculationTest,
                          });
 
 TEST(LookupDrafterTest, FindsTheLongestAndLatestAgreement) {
-  const auto find = [](std::vector<std::int32_t> tokens) { return find_continuation(tokens); };
-  EXPECT_EQ(find({}), -1);
-  EXPECT_EQ(find({1}), -1);
-  EXPECT_EQ(find({1, 1}), -1);
-  EXPECT_EQ(find({1, 1, 1}), 2);         // overlapping: the text is its own repetition
-  EXPECT_EQ(find({1, 2, 3, 4, 2}), -1);  // one token says too little
-  EXPECT_EQ(find({1, 2, 3, 4, 1, 2}), 2);
-  EXPECT_EQ(find({1, 2, 3, 1, 2, 4, 1, 2}), 5);           // the latest
-  EXPECT_EQ(find({9, 1, 2, 3, 8, 1, 2, 4, 9, 1, 2}), 3);  // the longest
-  EXPECT_EQ(find({1, 2, 1, 2, 1, 2}), 4);
+  const auto expect = [](std::vector<std::int32_t> tokens, std::int64_t next, std::int64_t length) {
+    const Recurrence found = find_recurrence(tokens);
+    EXPECT_EQ(found.length, length);
+    if (length > 0) {
+      EXPECT_EQ(found.next, next);
+    }
+  };
+  expect({}, 0, 0);
+  expect({1}, 0, 0);
+  expect({1, 1, 1}, 0, 0);
+  expect({1, 1, 1, 1}, 3, 3);                             // overlapping: a repetition repeats
+  expect({2, 3, 4, 2, 3}, 0, 0);                          // two tokens say too little
+  expect({1, 2, 3, 4, 1, 2, 3}, 3, 3);                    // at the very beginning
+  expect({1, 2, 3, 7, 1, 2, 3, 8, 1, 2, 3}, 7, 3);        // the latest
+  expect({9, 1, 2, 3, 7, 1, 2, 3, 8, 9, 1, 2, 3}, 4, 4);  // the longest
+  expect({1, 2, 1, 2, 1, 2}, 4, 4);
+  expect(std::vector<std::int32_t>(200, 5), 199, kMaxDraftTokens);
 }
 
 TEST(SpeculationStatsTest, CountsByPlace) {
