@@ -8,11 +8,28 @@
 #include "engine/drafter.h"
 #include "engine/sampler.h"
 #include "engine/scheduler.h"
+#include "quant/ggml_type.h"
 
 namespace r1 {
 namespace {
 
 std::int64_t pages_for(std::int64_t tokens) { return (tokens + kPageTokens - 1) / kPageTokens; }
+
+// Keys and values of a token must be whole blocks.
+void check_blocks(const Model& model) {
+  const ModelConfig& config = model.config();
+  const auto block = static_cast<std::int64_t>(block_size(GgmlType::q8_0).values);
+  const std::int64_t first = config.has_latent_attention()
+                                 ? config.kv_lora_rank
+                                 : config.num_key_value_heads * config.head_dim;
+  if (model.precision() == Precision::bf16 && first % block == 0 &&
+      config.kv_row_size() % block == 0) {
+    return;
+  }
+  throw Error("kv cache",
+              fmt::format("this model's keys and values cannot be kept in blocks of {}", block),
+              "keep them as they are");
+}
 
 EngineOptions resolved(const EngineOptions& options, const Model& model) {
   const ModelConfig& config = model.config();
@@ -23,6 +40,7 @@ EngineOptions resolved(const EngineOptions& options, const Model& model) {
   require("max_sequences", options.max_sequences, 1);
   require("max_batch_rows", options.max_batch_rows, 1);
   require("prefill_chunk", options.prefill_chunk, 1);
+  if (options.kv_storage == KvStorage::q8_0) check_blocks(model);
   EngineOptions result = options;
   result.speculation = resolved_speculation(options.speculation, model);
   if (options.pages == 0) {
@@ -30,7 +48,7 @@ EngineOptions resolved(const EngineOptions& options, const Model& model) {
     const std::int64_t memory = std::int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGESIZE);
     const std::int64_t page_bytes =
         KvCache::bytes_per_page(config.num_hidden_layers + draft_layers(result.speculation),
-                                config.kv_row_size(), model.precision()) +
+                                config.kv_row_size(), model.precision(), options.kv_storage) +
         draft_bytes_per_page(result.speculation);
     const std::int64_t affordable = memory / 4 / page_bytes;
     const std::int64_t wanted =
@@ -60,7 +78,8 @@ class Engine::Impl {
         model_(model),
         options_(resolved(options, model)),
         cache_(model.config().num_hidden_layers + draft_layers(options_.speculation),
-               model.config().kv_row_size(), model.precision(), options_.pages),
+               model.config().kv_row_size(), model.precision(), options_.pages,
+               options_.kv_storage),
         drafter_(make_drafter(options_.speculation, model, cache_)),
         pool_(options_.pages),
         scheduler_(pool_, options_, stats_,
@@ -185,7 +204,7 @@ class Engine::Impl {
     std::vector<std::int32_t> pages(static_cast<std::size_t>(pages_for(std::ssize(inputs))));
     for (std::size_t i = 0; i < pages.size(); ++i) pages[i] = static_cast<std::int32_t>(i);
     KvCache cache(config.num_hidden_layers, config.kv_row_size(), model_.precision(),
-                  std::ssize(pages));
+                  std::ssize(pages), options_.kv_storage);
     std::vector<float> log_probs(inputs.size());
     if (entropies != nullptr) entropies->resize(inputs.size());
     const auto chunk = static_cast<std::size_t>(options_.max_batch_rows);

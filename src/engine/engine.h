@@ -15,9 +15,12 @@ namespace r1 {
 struct EngineOptions {
   std::int64_t pages = 0;  // KV pages of kPageTokens tokens; 0: enough for max_sequences of full
                            // context, at most a quarter of the memory
-  std::int64_t max_sequences = 256;     // sequences that run at once
-  std::int64_t max_batch_rows = 2048;   // rows of one forward pass, over all sequences
-  std::int64_t prefill_chunk = 512;     // most prompt rows that one sequence adds to a pass
+  std::int64_t max_sequences = 256;    // sequences that run at once
+  std::int64_t max_batch_rows = 2048;  // rows of one forward pass, over all sequences
+  std::int64_t prefill_chunk = 512;    // most prompt rows that one sequence adds to a pass
+  // How keys and values are kept; q8_0 halves the cache's memory and rounds them (bf16 models
+  // only).
+  KvStorage kv_storage = KvStorage::plain;
   SpeculationOptions speculation = {};  // how drafts are made; the tokens are the same
 };
 
