@@ -18,11 +18,23 @@ void pack_all(Backend& backend, Precision precision, std::int64_t k, std::int64_
   packed.quantized_type.reset();
   packed.k = k;
   packed.n = n;
-  packed.place();
+  std::byte* const memory = packed.place();
   const std::int64_t panels = panels_of(n);
   const std::int64_t panel_elements = std::max<std::int64_t>(k * kPanelWidth, 1);
   const std::int64_t grain = std::max<std::int64_t>(kPackGrain / panel_elements, 1);
-  backend.parallel_ranges(panels, grain, pack_panels);
+  backend.parallel_ranges(panels, grain, [&](std::int64_t first, std::int64_t last) {
+    pack_panels(memory, first, last);
+  });
+}
+
+void describe_stored(GgmlType type, std::int64_t n, std::int64_t k, QuantizedProduct product,
+                     PackedMatrix& packed) {
+  packed.precision = Precision::bf16;
+  packed.k = k;
+  packed.n = n;
+  packed.quantized_type.reset();
+  packed.quantized_product = product;
+  if (has_quantized_panels(type)) packed.quantized_type = type;
 }
 
 bool is_int8(const PackedMatrix& b) {
@@ -143,39 +155,54 @@ std::int64_t PackedMatrix::bytes() const {
                                      : columns * padded_k_bf16(k) * std::int64_t{sizeof(bf16)};
 }
 
-void PackedMatrix::place(std::span<std::byte> given) {
+std::byte* PackedMatrix::place(std::span<std::byte> given) {
   const auto size = static_cast<std::size_t>(bytes());
   if (!given.empty()) {
     R1_CHECK(given.size() >= size, "{} bytes for {}", given.size(), size);
     own_ = {};
     memory_ = given.first(size);
-    return;
+    return given.data();
   }
   if (own_.size() != size) {
     own_ = {};  // before the new one is asked for, so that both are never held
     own_ = AlignedBuffer<std::byte>(size, Fill::none);
   }
   memory_ = own_.span();
+  return own_.data();
+}
+
+void PackedMatrix::view(std::span<const std::byte> panels) {
+  R1_CHECK(std::ssize(panels) == bytes() &&
+               reinterpret_cast<std::uintptr_t>(panels.data()) % kCacheLine == 0,
+           "{} bytes for {}", panels.size(), bytes());
+  own_ = {};
+  memory_ = panels;
 }
 
 void pack_transposed(Backend& backend, Precision precision, const float* w, std::int64_t stride,
                      std::int64_t n, std::int64_t k, PackedMatrix& packed) {
   const GemmKernels& kernels = backend.kernels().gemm;
-  pack_all(backend, precision, k, n, packed, [&](std::int64_t first, std::int64_t last) {
-    if (precision == Precision::f32) {
-      kernels.pack_columns_f32(w, stride, k, n, first, last, packed.as<float>());
-    } else {
-      kernels.pack_columns_bf16(w, stride, k, n, first, last, packed.as<bf16>());
-    }
-  });
+  pack_all(
+      backend, precision, k, n, packed,
+      [&](std::byte* memory, std::int64_t first, std::int64_t last) {
+        if (precision == Precision::f32) {
+          kernels.pack_columns_f32(w, stride, k, n, first, last, reinterpret_cast<float*>(memory));
+        } else {
+          kernels.pack_columns_bf16(w, stride, k, n, first, last, reinterpret_cast<bf16*>(memory));
+        }
+      });
 }
 
 std::int64_t stored_panel_bytes(GgmlType type, std::int64_t n, std::int64_t k) {
   PackedMatrix packed;
-  packed.k = k;
-  packed.n = n;
-  if (has_quantized_panels(type)) packed.quantized_type = type;
+  describe_stored(type, n, k, QuantizedProduct::int8, packed);
   return packed.bytes();
+}
+
+void view_stored(GgmlType type, std::span<const std::byte> panels, std::int64_t n, std::int64_t k,
+                 QuantizedProduct product, PackedMatrix& packed) {
+  describe_stored(type, n, k, product, packed);
+  packed.view(panels);
 }
 
 void pack_stored(Backend& backend, GgmlType type, std::span<const std::byte> rows, std::int64_t n,
@@ -183,17 +210,12 @@ void pack_stored(Backend& backend, GgmlType type, std::span<const std::byte> row
                  std::span<std::byte> memory) {
   const std::int64_t grain =
       std::max<std::int64_t>(kPackGrain / std::max<std::int64_t>(k * kPanelWidth, 1), 1);
-  packed.precision = Precision::bf16;
-  packed.k = k;
-  packed.n = n;
-  packed.quantized_type.reset();
-  packed.quantized_product = product;
-  if (has_quantized_panels(type)) packed.quantized_type = type;
-  packed.place(memory);
+  describe_stored(type, n, k, product, packed);
+  std::byte* const panels = packed.place(memory);
   if (packed.quantized_type) {
     backend.parallel_ranges(quantized_panels_of(n), grain,
                             [&](std::int64_t first, std::int64_t last) {
-                              pack_quantized(type, rows, n, k, first, last, packed.as<std::byte>());
+                              pack_quantized(type, rows, n, k, first, last, panels);
                             });
     return;
   }
@@ -209,8 +231,9 @@ void pack_stored(Backend& backend, GgmlType type, std::span<const std::byte> row
                  rows.subspan(static_cast<std::size_t>(row) * row_bytes,
                               elements * block_size(type).bytes),
                  values.span(0, elements));
-      backend.kernels().gemm.pack_columns_bf16(values.data(), k, k, count, 0, 1,
-                                               packed.as<bf16>() + row * padded_k_bf16(k));
+      backend.kernels().gemm.pack_columns_bf16(
+          values.data(), k, k, count, 0, 1,
+          reinterpret_cast<bf16*>(panels) + row * padded_k_bf16(k));
     }
   });
 }
@@ -218,13 +241,15 @@ void pack_stored(Backend& backend, GgmlType type, std::span<const std::byte> row
 void pack(Backend& backend, Precision precision, const float* w, std::int64_t stride,
           std::int64_t k, std::int64_t n, PackedMatrix& packed) {
   const GemmKernels& kernels = backend.kernels().gemm;
-  pack_all(backend, precision, k, n, packed, [&](std::int64_t first, std::int64_t last) {
-    if (precision == Precision::f32) {
-      kernels.pack_rows_f32(w, stride, k, n, first, last, packed.as<float>());
-    } else {
-      kernels.pack_rows_bf16(w, stride, k, n, first, last, packed.as<bf16>());
-    }
-  });
+  pack_all(
+      backend, precision, k, n, packed,
+      [&](std::byte* memory, std::int64_t first, std::int64_t last) {
+        if (precision == Precision::f32) {
+          kernels.pack_rows_f32(w, stride, k, n, first, last, reinterpret_cast<float*>(memory));
+        } else {
+          kernels.pack_rows_bf16(w, stride, k, n, first, last, reinterpret_cast<bf16*>(memory));
+        }
+      });
 }
 
 void matmul(Backend& backend, const float* a, std::int64_t lda, std::int64_t m,

@@ -31,21 +31,20 @@ struct PackedMatrix {
   const float* f32() const { return reinterpret_cast<const float*>(memory_.data()); }
   const bf16* panels() const { return reinterpret_cast<const bf16*>(memory_.data()); }
   const std::byte* quantized() const { return memory_.data(); }
-  // Writable, for those who pack.
-  template <typename T>
-  T* as() {
-    return reinterpret_cast<T*>(memory_.data());
-  }
 
   // Of the panels that the fields above describe.
   std::int64_t bytes() const;
   // Memory for the panels: `given`, of at least bytes() and aligned to a cache line, which must
   // outlive this; or its own, kept where it has the size already.
-  void place(std::span<std::byte> given = {});
+  // Returns where to pack to.
+  std::byte* place(std::span<std::byte> given = {});
+  // Panels that were packed before, of exactly bytes() and aligned to a cache line; they must
+  // outlive this.
+  void view(std::span<const std::byte> panels);
 
  private:
   AlignedBuffer<std::byte> own_;
-  std::span<std::byte> memory_;
+  std::span<const std::byte> memory_;
 };
 
 // B = W^T of a weight W [n, k] (rows `stride` apart): y = x W^T.
@@ -57,7 +56,10 @@ void pack_transposed(Backend& backend, Precision precision, const float* w, std:
 void pack_stored(Backend& backend, GgmlType type, std::span<const std::byte> rows, std::int64_t n,
                  std::int64_t k, QuantizedProduct product, PackedMatrix& packed,
                  std::span<std::byte> memory = {});
-// Bytes that pack_stored() needs.
+// Panels as pack_stored() makes them, found in a file, read where they lie (PackedMatrix::view()).
+void view_stored(GgmlType type, std::span<const std::byte> panels, std::int64_t n, std::int64_t k,
+                 QuantizedProduct product, PackedMatrix& packed);
+// Bytes of such panels.
 std::int64_t stored_panel_bytes(GgmlType type, std::int64_t n, std::int64_t k);
 // B = W of a weight W [k, n]: dx = dy W.
 void pack(Backend& backend, Precision precision, const float* w, std::int64_t stride,

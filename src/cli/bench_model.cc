@@ -16,7 +16,7 @@ namespace r1::cli {
 namespace {
 
 struct Options {
-  std::string model, shape, type = "q8_0", activations = "int8";
+  std::string model, shape, type = "q8_0", activations = "int8", kv_cache = "bf16";
   std::vector<std::int64_t> prompts = {512}, generated = {128}, depths = {0}, sequences = {1};
   std::int64_t repetitions = 3, memory = 0;
   int threads = 0;
@@ -91,9 +91,12 @@ void run(const Options& options) {
                      result.tokens_per_second, result.best,
                      has_share ? fmt::format("{:.2f}", result.share_of_bandwidth) : ""));
   };
-  measure_throughput(backend, *model, tests_of(options),
-                     {.repetitions = options.repetitions, .bytes_per_step = bytes.per_token},
-                     finished);
+  measure_throughput(
+      backend, *model, tests_of(options),
+      {.repetitions = options.repetitions,
+       .bytes_per_step = bytes.per_token,
+       .kv_storage = options.kv_cache == "bf16" ? KvStorage::plain : KvStorage::q8_0},
+      finished);
   if (options.json) {
     show(nlohmann::json({{"model", name},
                          {"parameters", parameters.total},
@@ -135,6 +138,9 @@ void add_model_bench(CLI::App& bench) {
           "How quantised weights are multiplied: int8, or bf16 with the bits of the decoded "
           "weights.")
       ->check(CLI::IsMember({"int8", "bf16"}))
+      ->capture_default_str();
+  bench.add_option("--kv-cache", options->kv_cache, "Keys and values: bf16 or q8_0.")
+      ->check(CLI::IsMember({"bf16", "q8_0"}))
       ->capture_default_str();
   list("--prompt", options->prompts, "Tokens of the prompts; 0: none.");
   list("--generate", options->generated, "Tokens to draw; 0: none.");

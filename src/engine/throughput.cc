@@ -49,10 +49,12 @@ class ReadLoop {
 
 class Meter {
  public:
-  Meter(Backend& backend, Model& model, const ThroughputTest& test, std::int64_t repetition)
+  Meter(Backend& backend, Model& model, const ThroughputTest& test, std::int64_t repetition,
+        KvStorage kv_storage)
       : test_(test),
         vocabulary_(model.config().vocab_size),
         random_(7, 0, static_cast<std::uint32_t>(repetition)),
+        kv_storage_(kv_storage),
         engine_(backend, model, options()) {}
 
   // Seconds of the prompt; of each decoding step.
@@ -92,7 +94,8 @@ class Meter {
   EngineOptions options() const {
     const std::int64_t tokens = test_.depth + test_.sequences * (test_.tokens + 2);
     return {.pages = 2 * (tokens / kPageTokens + test_.sequences + 2),
-            .max_sequences = test_.sequences};
+            .max_sequences = test_.sequences,
+            .kv_storage = kv_storage_};
   }
   std::int32_t random_id() {
     return static_cast<std::int32_t>(random_.next_u32() % static_cast<std::uint32_t>(vocabulary_));
@@ -117,6 +120,7 @@ class Meter {
   const ThroughputTest test_;
   std::int64_t vocabulary_;
   Rng random_;
+  KvStorage kv_storage_;
   Engine engine_;
 };
 
@@ -139,7 +143,7 @@ std::vector<ThroughputResult> measure_throughput(
     std::vector<double> rates, shares;
     double best = 0;
     for (std::int64_t repetition = 0; repetition < options.repetitions; ++repetition) {
-      Meter meter(backend, model, test, repetition);
+      Meter meter(backend, model, test, repetition, options.kv_storage);
       if (test.kind == ThroughputTest::Kind::prefill) {
         rates.push_back(static_cast<double>(test.tokens) / meter.prefill());
       } else {

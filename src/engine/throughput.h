@@ -31,6 +31,7 @@ struct ThroughputOptions {
   std::int64_t repetitions = 3;
   // Bytes of weights that one decoding step reads; 0: the limit is not measured.
   double bytes_per_step = 0;
+  KvStorage kv_storage = KvStorage::plain;
 };
 
 // Runs the tests one after the other; `done` is told each result. Throws Error for a test that does
