@@ -31,7 +31,8 @@ TEST(BundledModel, SameBitsOnEveryInstructionSetAndThreadCount) {
       eval::AskOptions options;
       options.sampling = model.sampling;
       options.max_tokens = 192;
-      const eval::Answer answer = eval::ask(engine, model, "Solve 3x + 7 = 31 for x.", options);
+      const eval::Answer answer =
+          eval::ask(engine, model, eval::question("Solve 3x + 7 = 31 for x."), options);
       EXPECT_TRUE(answer.well_formed) << answer.text;
       EXPECT_EQ(answer.answer, "8") << answer.text;
       if (first.empty()) first = answer.tokens;
@@ -125,7 +126,7 @@ TEST(BundledModel, SolvesHeldOutProblems) {
     eval::AskOptions options;
     options.sampling = model.sampling;
     options.max_tokens = 192;
-    const eval::Answer answer = eval::ask(engine, model, problem.question, options);
+    const eval::Answer answer = eval::ask(engine, model, model.pose(problem.question), options);
     correct += tasks::grade(problem, answer.text).correct ? 1 : 0;
   }
   EXPECT_GE(correct, kProblems * 4 / 10);

@@ -28,9 +28,9 @@ void AnswerPrinter::print(const text::SectionEvent& event) {
       show("\n");
     }
     section_ = event.kind;
-    if (!styles_) {
+    if (headings_) {
       show(heading(event.kind));
-    } else if (event.kind == text::SectionKind::kThinking) {
+    } else if (styles_ && event.kind == text::SectionKind::kThinking) {
       show(kDim);
     }
   }

@@ -8,10 +8,11 @@
 namespace r1::cli {
 
 // Prints an answer while it grows: with styles the thinking is dimmed and the answer in normal
-// type; without, a heading stands before each.
+// type; without, a heading stands before each. Completions without parts are printed as they are.
 class AnswerPrinter {
  public:
-  explicit AnswerPrinter(bool styles) : styles_(styles) {}
+  AnswerPrinter(bool styles, text::CompletionForm form)
+      : styles_(styles), headings_(!styles && form != text::CompletionForm::kPlain) {}
   ~AnswerPrinter() { finish(); }
   AnswerPrinter(const AnswerPrinter&) = delete;
   AnswerPrinter& operator=(const AnswerPrinter&) = delete;
@@ -21,7 +22,7 @@ class AnswerPrinter {
   void finish();
 
  private:
-  bool styles_;
+  bool styles_, headings_;
   std::optional<text::SectionKind> section_;
 };
 

@@ -14,7 +14,8 @@ namespace r1::cli {
 namespace {
 
 constexpr std::string_view kHelp =
-    "A line is a problem. A line that begins with / is a command:\n"
+    "A line is for the model. A line that begins with / is a command:\n"
+    "  /new              begin a new conversation\n"
     "  /problem [TASK]   a held-out problem, whose answer is then verified\n"
     "  /tasks            the families of problems\n"
     "  /seed N           draw other answers\n"
@@ -74,10 +75,12 @@ std::string timing_line(const eval::Answer& answer) {
       tokens_per_second(answer), 1e3 * answer.first_token_seconds, eval::name_of(answer.finish));
 }
 
-Chat::Chat(Backend& backend, const eval::ReasoningModel& model, eval::AskOptions options,
-           bool verbose)
+Chat::Chat(Backend& backend, const eval::ReasoningModel& model,
+           std::vector<text::ChatMessage> turns, eval::AskOptions options, bool verbose)
     : backend_(backend),
       model_(model),
+      turns_(std::move(turns)),
+      first_turns_(turns_.size()),
       options_(std::move(options)),
       verbose_(verbose),
       styles_(stdout_has_styles()),
@@ -111,7 +114,7 @@ void Chat::run() {
       if (typed.starts_with('/')) {
         going_on = obey(typed);
       } else {
-        ask(typed);
+        take_turn(typed);
       }
     } catch (const Error& error) {
       show(fmt::format("error: {}\n", printable(error.what())));
@@ -131,9 +134,16 @@ void Chat::greet() const {
                             path.filename().string(), static_cast<double>(count.total) / 1e6,
                             static_cast<double>(count.active) / 1e6, config.max_position_embeddings,
                             name_of(backend_.isa()), backend_.threads())));
-  show(
-      "\nEvery line is a new problem: an R1-Zero model knows no earlier ones.\n"
-      "/problem poses one, /help tells more, /exit leaves.\n\n");
+  if (model_.form.is_chat()) {
+    show("\n/new begins a new conversation, ");
+  } else if (model_.form.completion() == text::CompletionForm::kTagged) {
+    show(
+        "\nEvery line is a new problem: an R1-Zero model knows no earlier ones.\n"
+        "/problem poses one, ");
+  } else {
+    show("\nEvery line is a text to go on with. ");
+  }
+  show("/help tells more, /exit leaves.\n\n");
 }
 
 bool Chat::obey(std::string_view line) {
@@ -144,6 +154,8 @@ bool Chat::obey(std::string_view line) {
   if (command == "/exit" || command == "/quit") return false;
   if (command == "/help") {
     show(kHelp);
+  } else if (command == "/new") {
+    turns_.resize(first_turns_);
   } else if (command == "/problem") {
     pose_problem(argument);
   } else if (command == "/tasks") {
@@ -179,18 +191,41 @@ void Chat::pose_problem(std::string_view task_name) {
   const tasks::Problem problem =
       task.generate(tasks::Split::kHeldOut, problems_.next_u64(), problems_.next_u32());
   show(problem.question + "\n\n");
-  const eval::Answer answer = ask(problem.question);
+  const eval::Answer answer = ask(model_.pose(problem.question));
   if (answer.finish == FinishReason::cancelled) return;
-  const tasks::RewardParts parts = tasks::grade(problem, answer.text);
+  const tasks::RewardParts parts =
+      tasks::grade(problem, model_.graded_text(answer.text, answer.starts_in));
   show(parts.correct ? "Verified: the answer is right.\n\n"
                      : fmt::format("Verified: not right ({}). One right answer is {}.\n\n",
                                    printable(parts.reason), problem.gold));
 }
 
-eval::Answer Chat::ask(std::string_view question) {
-  AnswerPrinter printer(styles_);
+void Chat::take_turn(std::string_view text) {
+  if (!model_.form.is_chat()) {
+    ask(eval::question(text));
+    return;
+  }
+  turns_.push_back({"user", std::string(text)});
+  std::optional<text::ChatMessage> reply;
+  try {
+    const eval::Answer answer = ask(turns_);
+    reply = model_.form.remembered(answer.text, answer.starts_in);
+  } catch (const Error&) {
+    turns_.pop_back();
+    if (turns_.size() > first_turns_) show("(/new begins a new conversation)\n");
+    throw;
+  }
+  if (reply) {
+    turns_.push_back(std::move(*reply));
+  } else {  // templates want a reply to every question
+    turns_.pop_back();
+  }
+}
+
+eval::Answer Chat::ask(std::span<const text::ChatMessage> turns) {
+  AnswerPrinter printer(styles_, model_.form.completion());
   const eval::Answer answer = eval::ask(
-      engine_, model_, question, options_,
+      engine_, model_, turns, options_,
       [&](const text::SectionEvent& event) { printer.print(event); },
       [this] { return interrupt_.requested(); });
   printer.finish();

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <span>
 #include <string>
+#include <vector>
 
 #include "base/rng.h"
 #include "cli/terminal.h"
@@ -9,10 +11,13 @@
 
 namespace r1::cli {
 
-// The conversation at a terminal: each line is a problem or a command.
+// The conversation at a terminal: each line is a turn or a command. Models without a form for
+// conversations meet each line as if it were the first.
 class Chat {
  public:
-  Chat(Backend& backend, const eval::ReasoningModel& model, eval::AskOptions options, bool verbose);
+  // turns: those to begin with, such as a system's.
+  Chat(Backend& backend, const eval::ReasoningModel& model, std::vector<text::ChatMessage> turns,
+       eval::AskOptions options, bool verbose);
 
   // Until /exit, the end of input, or Ctrl-C at an empty prompt twice.
   void run();
@@ -22,10 +27,13 @@ class Chat {
   // False ends the conversation.
   bool obey(std::string_view line);
   void pose_problem(std::string_view task_name);
-  eval::Answer ask(std::string_view question);
+  void take_turn(std::string_view text);
+  eval::Answer ask(std::span<const text::ChatMessage> turns);
 
   Backend& backend_;
   const eval::ReasoningModel& model_;
+  std::vector<text::ChatMessage> turns_;  // what the model knows of the conversation
+  std::size_t first_turns_;               // how many of them /new keeps
   eval::AskOptions options_;
   bool verbose_;
   bool styles_;

@@ -12,6 +12,7 @@ void add_score(CLI::App& program);
 void add_tokenize(CLI::App& program);
 void add_show(CLI::App& program);
 void add_convert(CLI::App& program);
+void add_quantize(CLI::App& program);
 void add_train(CLI::App& program);
 void add_report(CLI::App& program);
 void add_eval(CLI::App& program);

@@ -25,6 +25,7 @@ constexpr AddCommand kCommands[] = {
     r1::cli::add_tokenize,  //
     r1::cli::add_show,      //
     r1::cli::add_convert,   //
+    r1::cli::add_quantize,  //
     r1::cli::add_train,     //
     r1::cli::add_report,    //
     r1::cli::add_tasks,     //

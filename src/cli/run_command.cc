@@ -20,13 +20,13 @@ namespace {
 
 struct Options {
   std::string model;
-  std::optional<std::string> prompt;
+  std::optional<std::string> prompt, system;
   SamplingFlags sampling;
   SpeculationFlags speculation;
   std::int64_t max_tokens = 0;
   std::vector<std::string> stops;
   int threads = 0;
-  bool json = false, log_probs = false, verbose = false;
+  bool no_template = false, json = false, log_probs = false, verbose = false;
 };
 
 void print_json(const eval::Answer& answer, double load_seconds, bool log_probs,
@@ -56,7 +56,7 @@ void print_json(const eval::Answer& answer, double load_seconds, bool log_probs,
   show(object.dump() + "\n");
 }
 
-void answer_once(const Options& options, std::string_view prompt, Backend& backend,
+void answer_once(const Options& options, std::span<const text::ChatMessage> turns, Backend& backend,
                  const eval::ReasoningModel& model, const eval::AskOptions& ask_options,
                  double load_seconds) {
   const Interrupt interrupt;
@@ -65,9 +65,9 @@ void answer_once(const Options& options, std::string_view prompt, Backend& backe
   const Speculation speculation = load_speculation(backend, options.speculation, model);
   engine_options.speculation = speculation.options;
   Engine engine(backend, *model.model, engine_options);
-  AnswerPrinter printer(stdout_has_styles());
+  AnswerPrinter printer(stdout_has_styles(), model.form.completion());
   const eval::Answer answer = eval::ask(
-      engine, model, prompt, ask_options,
+      engine, model, turns, ask_options,
       [&](const text::SectionEvent& event) {
         if (!options.json) printer.print(event);
       },
@@ -88,31 +88,52 @@ void answer_once(const Options& options, std::string_view prompt, Backend& backe
   }
 }
 
+void tell_origin(const Options& options, const eval::ReasoningModel& model) {
+  if (model.origin == eval::FormOrigin::kGuessed) {
+    fmt::print(stderr,
+               "note: {} carries no chat template; asking in the form of {}, whose tokens it has "
+               "(--no-template goes on with the bare text)\n",
+               printable(options.model), model.form.name());
+  } else if (model.origin == eval::FormOrigin::kUnknown) {
+    fmt::print(stderr,
+               "note: {} does not say in which form it reads questions; going on with the bare "
+               "text\n",
+               printable(options.model));
+  }
+}
+
 void run(const Options& options) {
   const auto start = std::chrono::steady_clock::now();
   Backend backend(thread_count(options.threads));
-  const eval::ReasoningModel model = eval::load_reasoning_model(backend, options.model);
+  const eval::ReasoningModel model = eval::load_reasoning_model(
+      backend, options.model,
+      options.no_template ? eval::Prompting::kPlain : eval::Prompting::kAsTrained);
   const double load_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
-  if (!model.names_template) {
-    fmt::print(stderr,
-               "note: {} does not say in which form it reads questions; asking as the nano models "
-               "do\n",
-               printable(options.model));
+  tell_origin(options, model);
+  std::vector<text::ChatMessage> turns;
+  if (options.system) {
+    if (!model.form.is_chat()) {
+      throw UsageError("--system", fmt::format("{} has no place for it: it reads questions in the "
+                                               "form \"{}\"",
+                                               printable(options.model), model.form.name()));
+    }
+    turns.push_back({"system", *options.system});
   }
   eval::AskOptions ask_options{model.sampling, options.max_tokens, options.stops};
   options.sampling.apply(ask_options.sampling);
   if (!options.prompt && stdin_is_terminal()) {
     if (options.json) throw UsageError("run", "--json needs a PROMPT");
     if (options.speculation.given()) throw UsageError("run", "--speculate needs a PROMPT");
-    Chat(backend, model, ask_options, options.verbose).run();
+    Chat(backend, model, std::move(turns), ask_options, options.verbose).run();
     return;
   }
   std::string prompt = options.prompt ? *options.prompt : read_stdin();
   while (prompt.ends_with('\n') || prompt.ends_with('\r')) prompt.pop_back();
   if (prompt.empty()) throw Error("prompt", "it is empty", "give a problem to solve");
-  answer_once(options, prompt, backend, model, ask_options, load_seconds);
+  turns.push_back({"user", std::move(prompt)});
+  answer_once(options, turns, backend, model, ask_options, load_seconds);
 }
 
 }  // namespace
@@ -124,6 +145,13 @@ void add_run(CLI::App& program) {
   add_model(command, options->model);
   command.add_option("PROMPT", options->prompt,
                      "The problem. Without it: standard input, or a chat at a terminal.");
+  CLI::Option* system =
+      command.add_option("--system", options->system, "Instructions before the conversation.")
+          ->type_name("TEXT");
+  command
+      .add_flag("--no-template", options->no_template,
+                "Go on with the bare text, not in the form the model was trained on.")
+      ->excludes(system);
   add_json(command, options->json);
   command.add_flag("--logprobs", options->log_probs, "With --json: ids and their log-probs.");
   command.add_flag("--verbose", options->verbose, "Tell how fast it was.");

@@ -60,7 +60,8 @@ void print_json(const std::vector<std::int32_t>& ids, const std::vector<float>& 
 
 void run(const Options& options) {
   Backend backend(thread_count(options.threads));
-  const eval::ReasoningModel model = eval::load_reasoning_model(backend, options.model);
+  const eval::ReasoningModel model =
+      eval::load_reasoning_model(backend, options.model, eval::Prompting::kPlain);
   const std::vector<std::int32_t> ids = read_input(options, model.tokenizer);
   const std::int64_t vocab_size = model.model->config().vocab_size;
   for (const std::int32_t id : ids) {

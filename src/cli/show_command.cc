@@ -9,6 +9,7 @@
 #include "cli/flags.h"
 #include "cli/terminal.h"
 #include "eval/reasoning_model.h"
+#include "model/gguf_tokenizer.h"
 #include "model/weight_source.h"
 
 namespace r1::cli {
@@ -20,10 +21,13 @@ struct Options {
 };
 
 void run(const Options& options) {
-  const ModelConfig config = WeightSource::open(options.model)->config();
+  const auto weights = WeightSource::open(options.model);
+  const ModelConfig& config = weights->config();
+  const StoredTensors stored = weights->stored();
   const eval::GenerationConfig generation = eval::read_generation_config(options.model);
   const ParameterCount count = count_parameters(config);
-  const std::string_view prompt_template = text::template_name(generation.prompt_template);
+  const eval::ChosenForm chosen =
+      eval::find_form(options.model, generation, load_model_tokenizer(options.model));
   if (options.json) {
     const nlohmann::ordered_json object = {
         {"model", options.model},
@@ -38,7 +42,10 @@ void run(const Options& options) {
         {"vocab_size", config.vocab_size},
         {"context", config.max_position_embeddings},
         {"precision", config.torch_dtype},
-        {"prompt_template", prompt_template}};
+        {"tensors", stored.count},
+        {"values_by_type", stored.values},
+        {"prompt_template", chosen.form.name()},
+        {"prompt_template_is_guessed", chosen.origin == eval::FormOrigin::kGuessed}};
     show(object.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
     return;
   }
@@ -62,7 +69,13 @@ void run(const Options& options) {
   line("cache", fmt::format("{} numbers per token and layer", config.kv_row_size()));
   line("vocabulary", fmt::format("{} tokens", config.vocab_size));
   line("context", fmt::format("{} tokens", config.max_position_embeddings));
-  line("template", std::string(prompt_template));
+  std::string types;
+  for (const auto& [type, values] : stored.values) {
+    types += fmt::format("{}{} {}", types.empty() ? "" : ", ", millions(values), type);
+  }
+  line("stored", fmt::format("{} tensors: {}", stored.count, types));
+  line("template",
+       chosen.form.name() + (chosen.origin == eval::FormOrigin::kGuessed ? ", by its tokens" : ""));
 }
 
 }  // namespace

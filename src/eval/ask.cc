@@ -21,27 +21,35 @@ std::string_view name_of(FinishReason reason) {
   R1_CHECK(false, "finish reason {}", static_cast<int>(reason));
 }
 
-Answer ask(Engine& engine, const ReasoningModel& model, std::string_view question,
+std::vector<text::ChatMessage> question(std::string_view text) {
+  return {{"user", std::string(text)}};
+}
+
+Answer ask(Engine& engine, const ReasoningModel& model, std::span<const text::ChatMessage> turns,
            const AskOptions& options, const std::function<void(const text::SectionEvent&)>& show,
            const std::function<bool()>& cancelled) {
   using Clock = std::chrono::steady_clock;
   const Clock::time_point start = Clock::now();
   const auto elapsed = [&] { return std::chrono::duration<double>(Clock::now() - start).count(); };
 
-  text::CompletionStream stream(model.tokenizer, options.stops);
+  text::Prompt prompt = model.form.prompt(turns);
+  const text::CompletionForm form = model.form.completion();
+  text::CompletionStream stream(model.tokenizer, options.stops,
+                                text::ThinkingParser(form, prompt.starts_in));
   const auto show_all = [&](const std::vector<text::SectionEvent>& events) {
     if (!show) return;
     for (const text::SectionEvent& event : events) show(event);
   };
 
   Request request;
-  request.prompt = model.encode_prompt(question);
+  request.prompt = std::move(prompt.ids);
   request.sampling = options.sampling;
   request.max_tokens =
       options.max_tokens > 0 ? options.max_tokens : model.model->config().max_position_embeddings;
   request.stop_tokens = model.end_ids;
 
   Answer answer;
+  answer.starts_in = prompt.starts_in;
   answer.prompt_tokens = std::ssize(request.prompt);
   const RequestId id = engine.submit(std::move(request));
   bool running = true;
@@ -70,7 +78,7 @@ Answer ask(Engine& engine, const ReasoningModel& model, std::string_view questio
   if (stream.stopped()) answer.finish = FinishReason::stop;
 
   answer.text = stream.text();
-  text::Completion parts = text::split_completion(answer.text);
+  text::Completion parts = text::split_completion(answer.text, form, prompt.starts_in);
   answer.thinking = std::move(parts.thinking);
   answer.answer = std::move(parts.answer);
   answer.well_formed = parts.well_formed;

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,8 +22,9 @@ struct AskOptions {
 struct Answer {
   std::string text;      // the completion, tags included
   std::string thinking;  // of the first think block
-  std::string answer;    // of the last answer block; empty where there is none
+  std::string answer;    // of the last answer block, or what follows a chat's thinking
   bool well_formed = false;
+  text::SectionKind starts_in = text::SectionKind::kOther;  // kThinking: the prompt opened it
 
   std::vector<SampledToken> tokens;
   FinishReason finish = FinishReason::length;
@@ -33,10 +35,13 @@ struct Answer {
 
 std::string_view name_of(FinishReason reason);
 
-// Asks one question and gives out what the reader may see as it appears. `cancelled` is asked after
-// each token; an answer that it ends is kept as far as it goes.
+// The conversation that asks one question.
+std::vector<text::ChatMessage> question(std::string_view text);
+
+// Asks for the next turn of a conversation and gives out what the reader may see as it appears.
+// `cancelled` is asked after each token; an answer that it ends is kept as far as it goes.
 // Throws Error when the prompt does not fit the context; the engine can be asked again.
-Answer ask(Engine& engine, const ReasoningModel& model, std::string_view question,
+Answer ask(Engine& engine, const ReasoningModel& model, std::span<const text::ChatMessage> turns,
            const AskOptions& options,
            const std::function<void(const text::SectionEvent&)>& show = {},
            const std::function<bool()>& cancelled = {});

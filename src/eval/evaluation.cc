@@ -77,6 +77,7 @@ class Sampling {
     const Family* family;
     std::size_t problem;
     Sample* sample;
+    text::SectionKind starts_in;
     std::vector<std::int32_t> ids;
   };
 
@@ -87,7 +88,8 @@ class Sampling {
     const std::size_t problem = next_sample_ / per_problem;
 
     Request request;
-    request.prompt = model_.encode_prompt(family.problems[problem].question);
+    text::Prompt prompt = model_.form.prompt(model_.pose(family.problems[problem].question));
+    request.prompt = std::move(prompt.ids);
     request.sampling = options_.sampling;
     request.sampling.step = family.number;
     request.sampling.sample = static_cast<std::uint32_t>(next_sample_);
@@ -95,7 +97,8 @@ class Sampling {
                                                  : model_.model->config().max_position_embeddings;
     request.stop_tokens = model_.end_ids;
     const RequestId id = engine_.submit(std::move(request));
-    running_.emplace(id, Running{&family, problem, &family.samples[next_sample_], {}});
+    running_.emplace(
+        id, Running{&family, problem, &family.samples[next_sample_], prompt.starts_in, {}});
 
     if (++next_sample_ == family.samples.size()) {
       ++next_family_;
@@ -120,7 +123,8 @@ class Sampling {
   }
 
   void grade(const Running& running, FinishReason finish) const {
-    const std::string text = text::repair_utf8(model_.tokenizer.decode(running.ids, true));
+    const std::string text = model_.graded_text(
+        text::repair_utf8(model_.tokenizer.decode(running.ids, true)), running.starts_in);
     const tasks::RewardParts parts = tasks::grade(running.family->problems[running.problem], text);
     Sample& sample = *running.sample;
     sample.correct = parts.correct;

@@ -57,7 +57,7 @@ std::string to_json(const Evaluation& evaluation, const EvaluationOptions& optio
     families[family.task] = to_object(family.score, options.samples);
   }
   const ordered_json document = {{"model", model.directory.string()},
-                                 {"prompt_template", text::template_name(model.prompt_template)},
+                                 {"prompt_template", model.form.name()},
                                  {"split", "held-out"},
                                  {"problems_per_task", options.problems},
                                  {"samples_per_problem", options.samples},

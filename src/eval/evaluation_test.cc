@@ -38,11 +38,12 @@ class EvaluationTest : public testing::Test {
     text::Tokenizer tokenizer = text::train_bpe(std::vector<std::string>{"x"}, options);
     const std::int32_t end = *tokenizer.eos_id();
     const std::int64_t vocab_size = tokenizer.vocab_size();
+    auto form = text::PromptForm::r1_zero(text::TemplateKind::kR1ZeroNano, tokenizer);
     return {"noise",
             Model::initialise(backend_, tiny_config(vocab_size), Precision::f32, 3),
             std::move(tokenizer),
-            text::TemplateKind::kR1ZeroNano,
-            true,
+            std::move(form),
+            FormOrigin::kNamed,
             {end},
             {}};
   }
@@ -115,21 +116,22 @@ TEST_F(EvaluationTest, AskStopsAtLimitsAndWhenCancelled) {
   options.max_tokens = 4;
   std::string shown;
   const auto show = [&](const text::SectionEvent& event) { shown += event.text; };
-  const Answer cut = ask(engine, model_, "1 + 1", options, show);
+  const Answer cut = ask(engine, model_, question("1 + 1"), options, show);
   EXPECT_EQ(cut.tokens.size(), 4u);
   EXPECT_EQ(cut.finish, FinishReason::length);
   EXPECT_NE(shown, "");
 
   options.max_tokens = 0;
   int tokens = 0;
-  const Answer cancelled = ask(engine, model_, "1 + 1", options, {}, [&] { return ++tokens == 3; });
+  const Answer cancelled =
+      ask(engine, model_, question("1 + 1"), options, {}, [&] { return ++tokens == 3; });
   EXPECT_EQ(cancelled.finish, FinishReason::cancelled);
   EXPECT_EQ(cancelled.tokens.size(), 2u);
   // The engine is left fit for the next question.
   options.max_tokens = 4;
-  EXPECT_EQ(ask(engine, model_, "1 + 1", options).text, cut.text);
-  EXPECT_THROW(ask(engine, model_, std::string(1000, '1'), options), Error);
-  EXPECT_EQ(ask(engine, model_, "1 + 1", options).text, cut.text);
+  EXPECT_EQ(ask(engine, model_, question("1 + 1"), options).text, cut.text);
+  EXPECT_THROW(ask(engine, model_, question(std::string(1000, '1')), options), Error);
+  EXPECT_EQ(ask(engine, model_, question("1 + 1"), options).text, cut.text);
 }
 
 TEST(HeldOutProblems, AreDifferentHeldOutAndAPrefixOfMore) {
@@ -148,15 +150,15 @@ TEST(HeldOutProblems, AreDifferentHeldOutAndAPrefixOfMore) {
 
 TEST(GenerationConfig, ReadsWhatIsThere) {
   const GenerationConfig empty = parse_generation_config("{}", "g");
-  EXPECT_EQ(empty.prompt_template, text::TemplateKind::kR1ZeroNano);
+  EXPECT_EQ(empty.r1_zero_form, std::nullopt);
+  EXPECT_FALSE(empty.recommends_sampling());
   EXPECT_TRUE(empty.end_ids.empty());
   const GenerationConfig full = parse_generation_config(
       R"({"r1_prompt_template": "r1-zero", "eos_token_id": [1, 5], "temperature": 0.6})", "g");
-  EXPECT_EQ(full.prompt_template, text::TemplateKind::kR1Zero);
+  EXPECT_EQ(full.r1_zero_form, text::TemplateKind::kR1Zero);
   EXPECT_EQ(full.end_ids, (std::vector<std::int32_t>{1, 5}));
-  EXPECT_EQ(full.sampling.temperature, 0.6f);
-  EXPECT_EQ(parse_generation_config(R"({"eos_token_id": 2, "do_sample": false})", "g")
-                .sampling.temperature,
+  EXPECT_EQ(full.temperature, 0.6f);
+  EXPECT_EQ(parse_generation_config(R"({"eos_token_id": 2, "do_sample": false})", "g").temperature,
             0.0f);
 }
 

@@ -1,77 +1,89 @@
 #include "eval/reasoning_model.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "base/error.h"
-#include "formats/hf_directory.h"
-#include "formats/json.h"
+#include "formats/gguf.h"
 #include "model/gguf_tokenizer.h"
+#include "text/chat_family.h"
 
 namespace r1::eval {
 namespace {
 
-constexpr std::size_t kMaxEndIds = 64;
+namespace fs = std::filesystem;
 
-std::vector<std::int32_t> read_end_ids(const nlohmann::json& object, std::string_view where) {
-  const auto found = object.find("eos_token_id");
-  if (found == object.end() || found->is_null()) return {};
-  std::vector<std::int32_t> ids;
-  if (found->is_array()) {
-    ids = convert_json<std::vector<std::int32_t>>(*found, "eos_token_id", where);
-  } else {
-    ids = {convert_json<std::int32_t>(*found, "eos_token_id", where)};
+// For chats whose makers recommend nothing: what those of DeepSeek-R1 do.
+constexpr float kTemperature = 0.6f, kTopP = 0.95f;
+
+constexpr std::string_view kMarkAnswer =
+    "\n\nPut the final answer alone between <answer> and </answer>.";
+
+std::vector<std::int32_t> end_ids_of(const fs::path& path, const GenerationConfig& generation,
+                                     const text::Tokenizer& tokenizer,
+                                     const text::PromptForm& form) {
+  std::vector<std::int32_t> ids = generation.end_ids;
+  const auto add = [&](std::optional<std::int32_t> id) {
+    if (id && std::ranges::find(ids, *id) == ids.end()) ids.push_back(*id);
+  };
+  if (ids.empty()) {
+    if (!is_gguf(path)) ids = read_config_end_ids(path);
+    add(tokenizer.eos_id());
   }
-  if (ids.size() > kMaxEndIds) {
-    throw Error(where, fmt::format("\"eos_token_id\" lists more than {} ids", kMaxEndIds));
-  }
+  add(form.turn_end());  // some files name only the end of texts, and the model ends turns
+                         // otherwise
   return ids;
 }
 
 }  // namespace
 
-GenerationConfig parse_generation_config(std::string_view json, std::string_view where) {
-  const nlohmann::json object = parse_json(json, where);
-  GenerationConfig config;
-  config.names_template = object.contains("r1_prompt_template");
-  const auto name = get_or<std::string>(object, "r1_prompt_template", where,
-                                        std::string(template_name(config.prompt_template)));
-  try {
-    config.prompt_template = text::template_kind(name);
-  } catch (const Error& error) {
-    throw Error(where, fmt::format("\"r1_prompt_template\": {}", error.what()));
+std::vector<text::ChatMessage> ReasoningModel::pose(std::string_view question) const {
+  std::string content(question);
+  if (form.is_chat()) content += kMarkAnswer;
+  return {{"user", std::move(content)}};
+}
+
+std::string ReasoningModel::graded_text(std::string_view completion,
+                                        text::SectionKind starts_in) const {
+  return (starts_in == text::SectionKind::kThinking ? "<think>" : "") + std::string(completion);
+}
+
+std::optional<text::ChatTemplateSource> read_chat_template(const fs::path& model) {
+  constexpr std::string_view kKey = "tokenizer.chat_template";
+  if (!is_gguf(model)) return text::read_chat_template(model);
+  const GgufFile file = GgufFile::open(model);
+  if (!file.metadata().has(kKey)) return {};
+  auto source = file.metadata().require<std::string>(kKey);
+  const std::string where = fmt::format("{}: {}", model.string(), kKey);
+  if (source.size() > text::kMaxChatTemplateBytes) {
+    throw Error(where, fmt::format("is {} bytes long, more than {}", source.size(),
+                                   text::kMaxChatTemplateBytes));
   }
-  config.end_ids = read_end_ids(object, where);
+  return text::ChatTemplateSource{std::move(source), where};
+}
 
-  SamplingParams& sampling = config.sampling;
-  sampling.temperature = get_or(object, "temperature", where, sampling.temperature);
-  sampling.top_p = get_or(object, "top_p", where, sampling.top_p);
-  sampling.top_k = get_or(object, "top_k", where, sampling.top_k);
-  if (!get_or(object, "do_sample", where, true)) sampling.temperature = 0.0f;
-  if (!(sampling.temperature >= 0.0f)) throw Error(where, "\"temperature\" must not be negative");
-  if (!(sampling.top_p > 0.0f && sampling.top_p <= 1.0f)) {
-    throw Error(where, "\"top_p\" must be above 0 and at most 1");
+ChosenForm find_form(const fs::path& model, const GenerationConfig& generation,
+                     const text::Tokenizer& tokenizer) {
+  if (generation.r1_zero_form) {
+    return {text::PromptForm::r1_zero(*generation.r1_zero_form, tokenizer), FormOrigin::kNamed};
   }
-  if (sampling.top_k < 0) throw Error(where, "\"top_k\" must not be negative");
-  return config;
+  if (const auto source = read_chat_template(model)) {
+    return {text::PromptForm::chat(source->text, source->where, "chat template", tokenizer),
+            FormOrigin::kNamed};
+  }
+  if (const auto family = text::chat_family_of(tokenizer)) {
+    return {text::PromptForm::chat(family->chat_template, family->name, family->name, tokenizer),
+            FormOrigin::kGuessed};
+  }
+  return {text::PromptForm::plain(tokenizer), FormOrigin::kUnknown};
 }
 
-GenerationConfig read_generation_config(const std::filesystem::path& model) {
-  if (is_gguf(model)) return {};
-  const HfDirectory files = HfDirectory::open(model);
-  if (!files.generation_config()) return {};
-  return parse_generation_config(*files.generation_config(),
-                                 (model / "generation_config.json").string());
-}
-
-std::vector<std::int32_t> ReasoningModel::encode_prompt(std::string_view question) const {
-  return tokenizer.encode(text::render_r1_zero(prompt_template, question), {.add_bos = true});
-}
-
-ReasoningModel load_reasoning_model(Backend& backend, const std::filesystem::path& directory) {
-  const std::string where = (directory / "generation_config.json").string();
-  GenerationConfig generation = read_generation_config(directory);
+ReasoningModel load_reasoning_model(Backend& backend, const fs::path& directory,
+                                    Prompting prompting) {
+  const GenerationConfig generation = read_generation_config(directory);
   text::Tokenizer tokenizer = load_model_tokenizer(directory);
+  ChosenForm chosen = prompting == Prompting::kPlain
+                          ? ChosenForm{text::PromptForm::plain(tokenizer), FormOrigin::kAsked}
+                          : find_form(directory, generation, tokenizer);
   std::unique_ptr<Model> model = Model::load(backend, directory, LoadOptions{});
 
   const std::int64_t vocab_size = model->config().vocab_size;
@@ -81,23 +93,26 @@ ReasoningModel load_reasoning_model(Backend& backend, const std::filesystem::pat
                             tokenizer.vocab_size(), vocab_size),
                 "its files belong to different models");
   }
-  if (generation.end_ids.empty()) {
-    const std::int64_t fallback = model->config().eos_token_id;
-    generation.end_ids = {tokenizer.eos_id().value_or(static_cast<std::int32_t>(fallback))};
-  }
-  for (const std::int32_t id : generation.end_ids) {
+  std::vector<std::int32_t> end_ids = end_ids_of(directory, generation, tokenizer, chosen.form);
+  for (const std::int32_t id : end_ids) {
     if (id < 0 || id >= vocab_size) {
-      throw Error(where,
+      throw Error(directory.string(),
                   fmt::format("the end token {} is not in the vocabulary of {}", id, vocab_size));
     }
   }
+  SamplingParams sampling;
+  if (chosen.form.is_chat() && !generation.recommends_sampling()) {
+    sampling.temperature = kTemperature;
+    sampling.top_p = kTopP;
+  }
+  generation.apply(sampling);
   return {directory,
           std::move(model),
           std::move(tokenizer),
-          generation.prompt_template,
-          generation.names_template,
-          std::move(generation.end_ids),
-          generation.sampling};
+          std::move(chosen.form),
+          chosen.origin,
+          std::move(end_ids),
+          sampling};
 }
 
 }  // namespace r1::eval

@@ -3,47 +3,64 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "engine/request.h"
+#include "eval/generation_config.h"
 #include "model/model.h"
-#include "text/chat_template.h"
+#include "text/chat_template_file.h"
+#include "text/prompt_form.h"
 #include "text/tokenizer.h"
 
 namespace r1::eval {
 
-// A model directory with all that is needed to ask it questions.
+// How a model's form of question was found.
+enum class FormOrigin {
+  kNamed,    // its files name or hold it
+  kGuessed,  // by the tokens of its vocabulary
+  kUnknown,  // nothing tells: the text is gone on with as it is
+  kAsked,    // the user wants none
+};
+
+struct ChosenForm {
+  text::PromptForm form;
+  FormOrigin origin;
+};
+
+// A model directory or file with all that is needed to ask it questions.
 struct ReasoningModel {
   std::filesystem::path directory;
   std::unique_ptr<Model> model;  // for inference
   text::Tokenizer tokenizer;
-  text::TemplateKind prompt_template;
-  bool names_template;                // false: the nano template is only a guess
+  text::PromptForm form;
+  FormOrigin origin;
   std::vector<std::int32_t> end_ids;  // drawing one ends the completion
   SamplingParams sampling;            // what the model's makers recommend
 
-  // The question in the model's template, as the model was trained to read it.
-  std::vector<std::int32_t> encode_prompt(std::string_view question) const;
+  // The conversation that poses a problem to be graded (tasks/grade.h): a chat model is told to
+  // mark its answer, which the others do of themselves.
+  std::vector<text::ChatMessage> pose(std::string_view question) const;
+  // A completion as a grader reads it: with the tag that its prompt opened.
+  std::string graded_text(std::string_view completion, text::SectionKind starts_in) const;
 };
 
-// What generation_config.json adds to the weights. It may be absent, and so may each field.
-struct GenerationConfig {
-  // "r1_prompt_template", our own key; without it the nano template.
-  text::TemplateKind prompt_template = text::TemplateKind::kR1ZeroNano;
-  bool names_template = false;        // whether the file has that key
-  std::vector<std::int32_t> end_ids;  // "eos_token_id": one or several
-  SamplingParams sampling;            // "temperature", "top_k", "top_p"; "do_sample": false is 0
-};
+// The chat template that a model carries; nothing if it has none.
+std::optional<text::ChatTemplateSource> read_chat_template(const std::filesystem::path& model);
 
-// Throws Error naming `where` for a mistyped or impossible field.
-GenerationConfig parse_generation_config(std::string_view json, std::string_view where);
+// The form of a model: the one of R1-Zero that its generation config names, else its chat template,
+// else that of the family whose tokens it has, else none. Throws Error for a template that is no
+// Jinja, or is Jinja that we do not have.
+ChosenForm find_form(const std::filesystem::path& model, const GenerationConfig& generation,
+                     const text::Tokenizer& tokenizer);
 
-// That of a model directory; the defaults where it has none, and for a GGUF file.
-GenerationConfig read_generation_config(const std::filesystem::path& model);
+enum class Prompting { kAsTrained, kPlain };
 
 // A model directory or a GGUF file. Throws Error naming the file: a part is missing, or the parts
 // do not belong together.
-ReasoningModel load_reasoning_model(Backend& backend, const std::filesystem::path& directory);
+ReasoningModel load_reasoning_model(Backend& backend, const std::filesystem::path& directory,
+                                    Prompting prompting = Prompting::kAsTrained);
 
 }  // namespace r1::eval

@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 #include <cstring>
+#include <iterator>
 #include <limits>
 #include <utility>
 
@@ -283,6 +284,30 @@ void place_tensors(std::span<Placed> tensors, std::span<const std::byte> data,
               "r1 reads F32, F16, BF16, Q8_0, Q4_0, Q4_K, Q5_K and Q6_K");
 }
 
+constexpr std::int64_t kMaxParts = 4096;
+
+// The files of a model that was split: the path is that of the first, NAME-00001-of-00003.gguf.
+std::vector<std::filesystem::path> gguf_parts(const std::filesystem::path& first,
+                                              std::int64_t count) {
+  if (count > kMaxParts) {
+    throw Error(first.native(),
+                fmt::format("\"split.count\" is {}, more than {}", count, kMaxParts));
+  }
+  const std::string name = first.filename().string();
+  const std::string ending = fmt::format("-00001-of-{:05}.gguf", count);
+  if (!name.ends_with(ending)) {
+    throw Error(first.native(),
+                fmt::format("is one of {} parts, but its name does not end in {}", count, ending),
+                "name the first part, and keep the names the parts came with");
+  }
+  const std::string stem = name.substr(0, name.size() - ending.size());
+  std::vector<std::filesystem::path> paths;
+  for (std::int64_t i = 1; i <= count; ++i) {
+    paths.push_back(first.parent_path() / fmt::format("{}-{:05}-of-{:05}.gguf", stem, i, count));
+  }
+  return paths;
+}
+
 }  // namespace
 
 std::uint64_t GgufTensor::elements() const {
@@ -327,10 +352,45 @@ AlignedBuffer<bf16> load_bf16(const GgufTensor& tensor) {
 }
 
 GgufFile GgufFile::open(const std::filesystem::path& path) {
-  MappedFile file(path);
-  GgufFile result = parse(file.bytes(), path.native());
-  result.file_ = std::move(file);
-  return result;
+  const auto map = [](const std::filesystem::path& part) {
+    MappedFile file(part);
+    GgufFile result = parse(file.bytes(), part.native());
+    result.files_.push_back(std::move(file));
+    return result;
+  };
+  GgufFile whole = map(path);
+  const std::int64_t parts = whole.metadata_.get_or<std::int64_t>("split.count", 1);
+  if (parts <= 1) return whole;
+  const std::vector<std::filesystem::path> paths = gguf_parts(path, parts);
+  for (std::int64_t i = 0; i < parts; ++i) {
+    GgufFile part = i == 0 ? GgufFile() : map(paths[static_cast<std::size_t>(i)]);
+    const GgufMetadata& metadata = i == 0 ? whole.metadata_ : part.metadata_;
+    if (metadata.get_or<std::int64_t>("split.no", -1) != i ||
+        metadata.get_or<std::int64_t>("split.count", -1) != parts) {
+      throw Error(paths[static_cast<std::size_t>(i)].native(),
+                  fmt::format("does not say that it is part {} of {}", i + 1, parts),
+                  "its parts were mixed up or renamed; fetch them again");
+    }
+    if (i > 0) whole.join(std::move(part));
+  }
+  const auto count =
+      whole.metadata_.get_or<std::int64_t>("split.tensors.count", std::ssize(whole.tensors_));
+  if (count != std::ssize(whole.tensors_)) {
+    throw Error(path.native(), fmt::format("its parts hold {} tensors instead of {}",
+                                           whole.tensors_.size(), count));
+  }
+  return whole;
+}
+
+void GgufFile::join(GgufFile part) {
+  for (GgufTensor& tensor : part.tensors_) {
+    if (!index_.emplace(tensor.name, tensors_.size()).second) {
+      throw Error(part.where_,
+                  fmt::format("tensor \"{}\" is in an earlier part too", excerpt(tensor.name)));
+    }
+    tensors_.push_back(std::move(tensor));
+  }
+  std::ranges::move(part.files_, std::back_inserter(files_));
 }
 
 GgufFile GgufFile::parse(std::span<const std::byte> bytes, std::string_view where) {

@@ -40,7 +40,8 @@ AlignedBuffer<bf16> load_bf16(const GgufTensor& tensor);  // the same, rounded t
 // tensors and metadata point into it.
 class GgufFile {
  public:
-  // Maps the file. Throws Error naming file, key or tensor.
+  // Maps the file, and the other parts of one that was split (NAME-00001-of-00003.gguf: the first
+  // part is to be named, and holds the metadata). Throws Error naming file, key or tensor.
   static GgufFile open(const std::filesystem::path& path);
   // Reads from memory that must outlive the result; `where` stands for the path in errors.
   static GgufFile parse(std::span<const std::byte> bytes, std::string_view where);
@@ -58,7 +59,9 @@ class GgufFile {
   std::span<const GgufTensor> tensors() const { return tensors_; }
 
  private:
-  std::optional<MappedFile> file_;
+  void join(GgufFile part);
+
+  std::vector<MappedFile> files_;
   std::string where_;
   std::uint32_t version_ = 0;
   std::uint64_t alignment_ = 0;

@@ -6,7 +6,8 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "formats/gguf_writer.h"
+#include "base/thread_pool.h"
+#include "model/gguf_encode.h"
 #include "model/gguf_tokenizer.h"
 #include "model/gguf_weights.h"
 #include "model/model.h"
@@ -124,11 +125,12 @@ void describe(const ModelConfig& config, GgufMetadataBuilder& metadata) {
   }
 }
 
-void describe(const text::Tokenizer& tokenizer, std::int64_t vocab_size,
+void describe(const text::Tokenizer& tokenizer, std::int64_t vocab_size, std::string_view pre,
               GgufMetadataBuilder& metadata) {
   const text::TokenizerSpec& spec = tokenizer.spec();
   metadata.set("tokenizer.ggml.model", std::string_view("gpt2"));
-  metadata.set("tokenizer.ggml.pre", gguf_pre_tokenizer_name(spec));
+  metadata.set("tokenizer.ggml.pre",
+               pre.empty() ? gguf_pre_tokenizer_name(spec) : std::string(pre));
   std::vector<std::string> tokens;
   std::vector<std::int32_t> types;
   for (std::int64_t id = 0; id < vocab_size; ++id) {
@@ -167,6 +169,7 @@ void describe(const text::Tokenizer& tokenizer, std::int64_t vocab_size,
 // One tensor of the file and what it is made of.
 struct Item {
   GgufTensorSpec spec;
+  GgmlType wanted;
   // Gives the values piece by piece, in order.
   std::function<void(const std::function<void(std::span<const float>)>&)> produce;
 };
@@ -200,15 +203,16 @@ class Exporter {
   std::vector<Item>& items() { return items_; }
 
  private:
-  GgmlType type_of(const std::string& name, const std::vector<std::int64_t>& shape) const {
-    if (shape.size() < 2 || name.find("ffn_gate_inp.") != std::string::npos) return GgmlType::f32;
-    return gguf_type_of(recipe_, name, shape.back(), config_.num_hidden_layers,
-                        config_.tie_word_embeddings);
-  }
   void push(const std::string& name, std::vector<std::int64_t> shape,
             decltype(Item::produce) produce) {
-    const GgmlType type = type_of(name, shape);
-    items_.push_back({{name, type, std::move(shape)}, std::move(produce)});
+    const bool tied = config_.tie_word_embeddings;
+    const std::int64_t layers = config_.num_hidden_layers;
+    GgmlType type = GgmlType::f32, wanted = GgmlType::f32;
+    if (shape.size() >= 2 && name.find("ffn_gate_inp.") == std::string::npos) {
+      wanted = gguf_wanted_type(recipe_, name, layers, tied);
+      type = gguf_type_of(recipe_, name, shape.back(), layers, tied);
+    }
+    items_.push_back({{name, type, std::move(shape)}, wanted, std::move(produce)});
   }
 
   void add(const std::string& name, const Shape& shape) {
@@ -301,23 +305,30 @@ GgufRecipe parse_gguf_recipe(std::string_view name) {
   throw Error("type", fmt::format("\"{}\" is not a type of GGUF weights", name), choices);
 }
 
+GgmlType gguf_wanted_type(const GgufRecipe& recipe, std::string_view gguf_name, std::int64_t layers,
+                          bool tied) {
+  if (!recipe.mixed) return recipe.type;
+  const auto [module, layer] = module_of(gguf_name);
+  const bool output = module == "output" || (tied && module == "token_embd");
+  const bool sensitive = module == "attn_v" || module == "ffn_down" || module == "ffn_down_exps";
+  return output || (sensitive && gets_more_bits(layer, layers)) ? GgmlType::q6_k : recipe.type;
+}
+
 GgmlType gguf_type_of(const GgufRecipe& recipe, std::string_view gguf_name, std::int64_t columns,
                       std::int64_t layers, bool tied) {
-  const auto [module, layer] = module_of(gguf_name);
-  GgmlType type = recipe.type;
-  if (recipe.mixed) {
-    const bool output = module == "output" || (tied && module == "token_embd");
-    const bool sensitive = module == "attn_v" || module == "ffn_down" || module == "ffn_down_exps";
-    if (output || (sensitive && gets_more_bits(layer, layers))) type = GgmlType::q6_k;
-  }
-  for (const GgmlType fallback : {type, GgmlType::q8_0, GgmlType::f16}) {
-    if (columns % static_cast<std::int64_t>(block_size(fallback).values) == 0) return fallback;
+  const GgmlType wanted = gguf_wanted_type(recipe, gguf_name, layers, tied);
+  for (const GgmlType type : {wanted, GgmlType::q8_0}) {
+    if (columns % static_cast<std::int64_t>(block_size(type).values) == 0) return type;
   }
   return GgmlType::f16;
 }
 
-void write_gguf(const fs::path& path, const WeightSource& weights, const text::Tokenizer& tokenizer,
-                const GgufExport& options) {
+double WrittenTensor::relative_error() const {
+  return squares > 0.0 ? std::sqrt(difference / squares) : 0.0;
+}
+
+std::vector<WrittenTensor> write_gguf(const fs::path& path, const WeightSource& weights,
+                                      const text::Tokenizer& tokenizer, const GgufExport& options) {
   const ModelConfig& config = weights.config();
   if (tokenizer.vocab_size() > config.vocab_size) {
     throw Error("tokenizer",
@@ -336,22 +347,32 @@ void write_gguf(const fs::path& path, const WeightSource& weights, const text::T
   metadata.set("general.file_type", recipe->file_type);
   metadata.set("general.quantization_version", std::uint32_t{2});
   describe(config, metadata);
-  describe(tokenizer, config.vocab_size, metadata);
+  describe(tokenizer, config.vocab_size, options.pre_tokenizer, metadata);
   if (!options.chat_template.empty()) {
     metadata.set("tokenizer.chat_template", options.chat_template);
   }
+  if (options.describe_use) options.describe_use(metadata);
 
   Exporter exporter(weights, options.recipe);
   std::vector<GgufTensorSpec> specs;
   for (const Item& item : exporter.items()) specs.push_back(item.spec);
   GgufWriter writer(path, metadata, std::move(specs));
+  ThreadPool pool(options.threads);
+  std::vector<WrittenTensor> written;
   for (const Item& item : exporter.items()) {
+    WrittenTensor& tensor = written.emplace_back();
+    tensor = {item.spec.name, item.spec.type, item.wanted};
+    const std::string where = fmt::format("{}: tensor \"{}\"", path.native(), item.spec.name);
     item.produce([&](std::span<const float> values) {
-      writer.append(item.spec.name, values);
-      if (options.written) options.written(item.spec.name, item.spec.type, values);
+      const EncodedValues encoded = encode_values(pool, item.spec.type, values, where);
+      writer.append(item.spec.name, std::span<const std::byte>(encoded.blocks));
+      tensor.squares += encoded.squares;
+      tensor.difference += encoded.difference;
     });
+    if (options.progress) options.progress(std::ssize(written), std::ssize(exporter.items()));
   }
   writer.commit();
+  return written;
 }
 
 }  // namespace r1

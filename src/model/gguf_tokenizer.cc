@@ -78,11 +78,20 @@ std::optional<std::int32_t> token_id(const GgufMetadata& metadata, std::string_v
   return static_cast<std::int32_t>(id);
 }
 
+// Line ends are written out in some files' patterns and escaped in others.
+std::string with_escapes(std::string_view pattern) {
+  std::string escaped;
+  for (const char c : pattern) {
+    escaped += c == '\r' ? "\\r" : c == '\n' ? "\\n" : std::string(1, c);
+  }
+  return escaped;
+}
+
 bool same_rules(const PreTokenizerSpec& a, const PreTokenizerSpec& b) {
   return a.add_prefix_space == b.add_prefix_space && a.gpt2_split == b.gpt2_split &&
          std::ranges::equal(a.splits, b.splits, [](const SplitRule& x, const SplitRule& y) {
-           return x.kind == y.kind && x.pattern == y.pattern && x.behavior == y.behavior &&
-                  x.invert == y.invert;
+           return x.kind == y.kind && with_escapes(x.pattern) == with_escapes(y.pattern) &&
+                  x.behavior == y.behavior && x.invert == y.invert;
          });
 }
 
@@ -90,7 +99,7 @@ bool same_rules(const PreTokenizerSpec& a, const PreTokenizerSpec& b) {
 
 std::string gguf_pre_tokenizer_name(const TokenizerSpec& spec) {
   for (const std::string_view name :
-       {"qwen2", "llama-bpe", "deepseek-v3", "deepseek-llm", "gpt-2"}) {
+       {"qwen2", "llama-bpe", "deepseek-v3", "deepseek-coder", "gpt-2"}) {
     const Family family = family_of(name, "tokenizer");
     if (family.nfc == spec.nfc && same_rules(family.pre_tokenizer, spec.pre_tokenizer)) {
       return std::string(name);
@@ -173,6 +182,10 @@ text::Tokenizer tokenizer_from_gguf(const GgufMetadata& metadata, std::string_vi
     spec.prefix = {*spec.bos};
   }
   return text::Tokenizer(std::move(spec), where);
+}
+
+std::string gguf_pre_tokenizer_of(const std::filesystem::path& file) {
+  return GgufFile::open(file).metadata().require<std::string>("tokenizer.ggml.pre");
 }
 
 text::Tokenizer load_model_tokenizer(const std::filesystem::path& path) {

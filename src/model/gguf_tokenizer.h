@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
 #include <string_view>
 
 #include "formats/gguf.h"
@@ -16,6 +17,8 @@ text::Tokenizer tokenizer_from_gguf(const GgufMetadata& metadata, std::string_vi
 
 // The name under which a GGUF file knows splitting rules. Throws Error if it has none.
 std::string gguf_pre_tokenizer_name(const text::TokenizerSpec& spec);
+// The name that a GGUF file has for its own (tokenizer.ggml.pre): several names share their rules.
+std::string gguf_pre_tokenizer_of(const std::filesystem::path& file);
 
 // The tokenizer of a model: tokenizer.json of a directory, or the vocabulary in a GGUF file.
 text::Tokenizer load_model_tokenizer(const std::filesystem::path& path);

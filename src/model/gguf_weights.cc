@@ -220,6 +220,16 @@ class GgufWeights : public WeightSource {
 
   const ModelConfig& config() const override { return config_; }
 
+  StoredTensors stored() const override {
+    StoredTensors stored;
+    for (const GgufTensor& tensor : file_.tensors()) {
+      ++stored.count;
+      stored.values[ggml_type_name(tensor.type_number)] +=
+          static_cast<std::int64_t>(tensor.elements());
+    }
+    return stored;
+  }
+
   AlignedBuffer<float> read(const std::string& name, const Shape& shape) const override {
     const GgufName found = gguf_name_of(name);
     if (found.name.ends_with("attn_kv_b.weight") && !file_.has(found.name)) {

@@ -18,6 +18,17 @@ class HfWeights : public WeightSource {
 
   const ModelConfig& config() const override { return config_; }
 
+  StoredTensors stored() const override {
+    StoredTensors stored;
+    for (const std::string& name : directory_.names()) {
+      const TensorInfo& tensor = directory_.tensor(name);
+      ++stored.count;
+      stored.values[std::string(name_of(tensor.dtype))] +=
+          static_cast<std::int64_t>(tensor.elements());
+    }
+    return stored;
+  }
+
   AlignedBuffer<float> read(const std::string& name, const Shape& shape) const override {
     const TensorInfo& tensor = checked(name, shape);
     return tensor.dtype == DType::f8_e4m3

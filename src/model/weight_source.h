@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,6 +12,12 @@
 #include "tensor/aligned_buffer.h"
 
 namespace r1 {
+
+// What lies in a model's files.
+struct StoredTensors {
+  std::int64_t count = 0;
+  std::map<std::string, std::int64_t> values;  // by type: "BF16", "Q4_K", ...
+};
 
 // Where a model's shape and weights come from. Weights go by their Hugging Face names and lie as
 // Hugging Face lays them out, whatever the file does.
@@ -21,6 +29,7 @@ class WeightSource {
   static std::unique_ptr<WeightSource> open(const std::filesystem::path& path);
 
   virtual const ModelConfig& config() const = 0;
+  virtual StoredTensors stored() const = 0;
   // The values of a weight. Throws Error naming the tensor that is missing or has other extents.
   virtual AlignedBuffer<float> read(const std::string& name, const Shape& shape) const = 0;
   // The same as the file holds them, where a row of theirs is a run of whole blocks; nothing where

@@ -46,6 +46,7 @@ std::size_t leading_space(std::string_view text) {
 
 bool AddedToken::is_control() const {
   const std::string_view text = content;
+  if (text == "<think>" || text == "</think>") return false;
   return special || (text.starts_with("<|") && text.ends_with("|>")) ||
          (text.starts_with("<｜") && text.ends_with("｜>"));
 }

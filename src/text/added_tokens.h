@@ -22,7 +22,8 @@ struct AddedToken {
   bool special = false;      // left out by decode(skip_special)
 
   // Tokens that structure a conversation. Text of a user must never become one of them. That is
-  // every special token, and what is written like one: DeepSeek's `<｜User｜>` is not flagged.
+  // every special token, and what is written like one: DeepSeek's `<｜User｜>` is not flagged. The
+  // tags of thinking are text, however a file flags them: readers must see where it ends.
   bool is_control() const;
 };
 

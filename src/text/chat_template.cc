@@ -66,6 +66,10 @@ std::string render_r1_zero(TemplateKind kind, std::string_view question) {
   return fmt::format("{}{}{}", entry.before, question, entry.after);
 }
 
+std::string r1_zero_chat_template(TemplateKind kind) {
+  return "{{ bos_token }}" + render_r1_zero(kind, "{{ messages[-1]['content'] }}");
+}
+
 std::string render_r1_zero(std::string_view name, std::string_view question) {
   return render_r1_zero(template_kind(name), question);
 }

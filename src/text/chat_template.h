@@ -28,6 +28,9 @@ TemplateKind template_kind(std::string_view name);
 std::string render_r1_zero(TemplateKind kind, std::string_view question);
 std::string render_r1_zero(std::string_view name, std::string_view question);
 
+// The same prompt as a chat_template, for programs that know no other form.
+std::string r1_zero_chat_template(TemplateKind kind);
+
 namespace jinja {
 struct Program;
 }

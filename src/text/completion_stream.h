@@ -14,8 +14,9 @@ namespace r1::text {
 // thinking and answer. Bounded memory besides the text itself.
 class CompletionStream {
  public:
-  explicit CompletionStream(Tokenizer tokenizer, std::vector<std::string> stops = {})
-      : decoder_(std::move(tokenizer)), stops_(std::move(stops)) {}
+  explicit CompletionStream(Tokenizer tokenizer, std::vector<std::string> stops = {},
+                            ThinkingParser parser = ThinkingParser())
+      : decoder_(std::move(tokenizer)), stops_(std::move(stops)), parser_(std::move(parser)) {}
 
   // What this token lets a reader see. Nothing once stopped.
   std::vector<SectionEvent> push(std::int32_t id);

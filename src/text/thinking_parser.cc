@@ -13,18 +13,21 @@ constexpr std::string_view kAnswer = "<answer>";
 constexpr std::string_view kAnswerEnd = "</answer>";
 
 struct TagRule {
+  CompletionForm form;
   SectionKind in;
   std::string_view tag;
   SectionKind to;
 };
 
 // The tags that mean something in each section.
-constexpr std::array<TagRule, 5> kRules = {{
-    {SectionKind::kOther, kThink, SectionKind::kThinking},
-    {SectionKind::kOther, kAnswer, SectionKind::kAnswer},
-    {SectionKind::kThinking, kThinkEnd, SectionKind::kOther},
-    {SectionKind::kThinking, kAnswer, SectionKind::kAnswer},
-    {SectionKind::kAnswer, kAnswerEnd, SectionKind::kOther},
+constexpr std::array<TagRule, 7> kRules = {{
+    {CompletionForm::kTagged, SectionKind::kOther, kThink, SectionKind::kThinking},
+    {CompletionForm::kTagged, SectionKind::kOther, kAnswer, SectionKind::kAnswer},
+    {CompletionForm::kTagged, SectionKind::kThinking, kThinkEnd, SectionKind::kOther},
+    {CompletionForm::kTagged, SectionKind::kThinking, kAnswer, SectionKind::kAnswer},
+    {CompletionForm::kTagged, SectionKind::kAnswer, kAnswerEnd, SectionKind::kOther},
+    {CompletionForm::kChat, SectionKind::kAnswer, kThink, SectionKind::kThinking},
+    {CompletionForm::kChat, SectionKind::kThinking, kThinkEnd, SectionKind::kAnswer},
 }};
 
 std::string_view trim(std::string_view text) {
@@ -67,24 +70,35 @@ bool is_well_formed(std::string_view text) {
 
 }  // namespace
 
+ThinkingParser::ThinkingParser(CompletionForm form, SectionKind starts_in)
+    : form_(form),
+      outside_(form == CompletionForm::kChat ? SectionKind::kAnswer : SectionKind::kOther),
+      kind_(starts_in == SectionKind::kOther ? outside_ : starts_in) {}
+
 std::vector<SectionEvent> ThinkingParser::push(std::string_view piece) {
   std::vector<SectionEvent> events;
+  if (form_ == CompletionForm::kPlain) {
+    if (!piece.empty()) events.push_back({SectionKind::kOther, std::string(piece)});
+    return events;
+  }
   buffer_ += piece;
   read(false, events);
   return events;
 }
 
 std::vector<SectionEvent> ThinkingParser::finish(std::string_view last_piece) {
+  if (form_ == CompletionForm::kPlain) return push(last_piece);
   std::vector<SectionEvent> events;
   buffer_ += last_piece;
   read(true, events);
-  enter(SectionKind::kOther);
+  enter(outside_);
   return events;
 }
 
 void ThinkingParser::read(bool at_end, std::vector<SectionEvent>& events) {
   std::string_view rest = buffer_;
   while (!rest.empty()) {
+    const bool answering = form_ == CompletionForm::kChat && kind_ == SectionKind::kAnswer;
     const std::size_t bracket = rest.find('<');
     emit(rest.substr(0, bracket), events);
     if (bracket == rest.npos) {
@@ -95,7 +109,7 @@ void ThinkingParser::read(bool at_end, std::vector<SectionEvent>& events) {
     const TagRule* found = nullptr;
     bool may_become_tag = false;
     for (const TagRule& rule : kRules) {
-      if (rule.in != kind_) continue;
+      if (rule.form != form_ || rule.in != kind_ || (answering && section_begun_)) continue;
       if (rest.starts_with(rule.tag)) found = &rule;
       may_become_tag = may_become_tag || rule.tag.starts_with(rest);
     }
@@ -134,15 +148,17 @@ void ThinkingParser::emit(std::string_view text, std::vector<SectionEvent>& even
   section_begun_ = true;
 }
 
-Completion split_completion(std::string_view text) {
+Completion split_completion(std::string_view text, CompletionForm form, SectionKind starts_in) {
   Completion completion;
-  completion.well_formed = is_well_formed(text);
-  for (const SectionEvent& event : ThinkingParser().finish(text)) {
-    if (event.kind == SectionKind::kThinking && completion.thinking.empty()) {
-      completion.thinking = event.text;
+  for (const SectionEvent& event : ThinkingParser(form, starts_in).finish(text)) {
+    if (event.kind == SectionKind::kThinking) {
+      if (completion.thinking.empty()) completion.thinking = event.text;
+    } else if (event.kind == SectionKind::kAnswer || form == CompletionForm::kPlain) {
+      completion.answer = event.text;
     }
-    if (event.kind == SectionKind::kAnswer) completion.answer = event.text;
   }
+  completion.well_formed =
+      form == CompletionForm::kTagged ? is_well_formed(text) : !completion.answer.empty();
   return completion;
 }
 

@@ -15,16 +15,25 @@ struct SectionEvent {
   bool operator==(const SectionEvent&) const = default;
 };
 
-// Splits a completion, as it streams in, into what stands within <think>, within <answer>, and
-// outside both. Tags may be cut anywhere. Each section comes without the white space at its two
-// ends; text is held back only while it may still be part of a tag or of such white space.
+// How a model's completions are built.
+enum class CompletionForm {
+  kTagged,  // <think>...</think> <answer>...</answer>, as R1-Zero does; the rest is kOther
+  kChat,    // thinking, if any, then the answer until the end, as R1 does
+  kPlain,   // no parts: all is kOther, to the byte
+};
+
+// Splits a completion, as it streams in, into thinking, answer and the rest. Tags may be cut
+// anywhere. Each section comes without the white space at its two ends (but kPlain); text is held
+// back only while it may still be part of a tag or of such white space.
 //
-// Forgiving, because models are not: <answer> ends a thinking section that was never closed, an end
-// of stream closes anything, and a closing tag without its opening one is plain text.
+// Forgiving, because models are not: an end of stream closes anything, and a closing tag without
+// its opening one is plain text. kTagged: <answer> ends a thinking section that was never closed.
+// kChat: <think> opens only before the answer; behind its first words it is text like any other.
 class ThinkingParser {
  public:
-  // starts_in: for templates whose prompt already ends with "<think>".
-  explicit ThinkingParser(SectionKind starts_in = SectionKind::kOther) : kind_(starts_in) {}
+  // starts_in: kThinking for templates whose prompt already ends with "<think>".
+  explicit ThinkingParser(CompletionForm form = CompletionForm::kTagged,
+                          SectionKind starts_in = SectionKind::kOther);
 
   std::vector<SectionEvent> push(std::string_view piece);
   // The last piece and the end of the stream: what was held back as a possible tag is text after
@@ -36,6 +45,8 @@ class ThinkingParser {
   void enter(SectionKind kind);
   void emit(std::string_view text, std::vector<SectionEvent>& events);
 
+  CompletionForm form_;
+  SectionKind outside_;  // what stands outside of all tags
   SectionKind kind_;
   std::string buffer_;       // not yet read
   std::string white_space_;  // read, and dropped if the section ends here
@@ -45,11 +56,14 @@ class ThinkingParser {
 struct Completion {
   std::string thinking;  // of the first think block, trimmed
   std::string answer;    // of the last answer block, trimmed
-  // Exactly one think block, then exactly one answer block, and nothing else but white space.
+  // kTagged: exactly one think block, then exactly one answer block, and nothing else but white
+  // space. Otherwise: there is an answer.
   bool well_formed = false;
 };
 
 // A finished completion at once. Missing tags are forgiven as by ThinkingParser; well_formed tells.
-Completion split_completion(std::string_view text);
+// Without parts (kPlain) all of it is the answer.
+Completion split_completion(std::string_view text, CompletionForm form = CompletionForm::kTagged,
+                            SectionKind starts_in = SectionKind::kOther);
 
 }  // namespace r1::text

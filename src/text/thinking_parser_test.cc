@@ -11,8 +11,9 @@ constexpr SectionKind kA = SectionKind::kAnswer;
 constexpr SectionKind kO = SectionKind::kOther;
 
 // Streams `text` in pieces of `size` and joins the events of a section.
-Events parse(std::string_view text, std::size_t size, SectionKind starts_in = kO) {
-  ThinkingParser parser(starts_in);
+Events parse(std::string_view text, std::size_t size, SectionKind starts_in = kO,
+             CompletionForm form = CompletionForm::kTagged) {
+  ThinkingParser parser(form, starts_in);
   Events joined;
   const auto add = [&](const Events& events) {
     for (const SectionEvent& event : events) {
@@ -57,6 +58,40 @@ TEST(ThinkingParser, SplitsHoweverTheStreamIsCut) {
 
 TEST(ThinkingParser, CanStartInsideTheThinking) {
   EXPECT_EQ(parse("a</think>b", 3, kT), (Events{{kT, "a"}, {kO, "b"}}));
+}
+
+TEST(ThinkingParser, AChatAnswersWithoutTags) {
+  const std::vector<Case> cases = {
+      {"<think>a</think>\n\nb <answer>c</answer>", {{kT, "a"}, {kA, "b <answer>c</answer>"}}},
+      {"\n<think>\n\n</think>\n\nb", {{kA, "b"}}},
+      {"no tags at all", {{kA, "no tags at all"}}},
+      {"write <think> and </think>", {{kA, "write <think> and </think>"}}},
+      {"<think>a <answer>b", {{kT, "a <answer>b"}}},
+  };
+  for (const Case& c : cases) {
+    for (std::size_t size = 1; size <= c.text.size() + 1; ++size) {
+      EXPECT_EQ(parse(c.text, size, kO, CompletionForm::kChat), c.events)
+          << c.text << " in pieces of " << size;
+    }
+  }
+  EXPECT_EQ(parse("a</think>\n\nb</think>", 2, kT, CompletionForm::kChat),
+            (Events{{kT, "a"}, {kA, "b</think>"}}));
+  EXPECT_EQ(parse("never closed", 2, kT, CompletionForm::kChat), (Events{{kT, "never closed"}}));
+}
+
+TEST(ThinkingParser, PlainTextKeepsItsBytes) {
+  EXPECT_EQ(parse("  <think> a </think>\n", 3, kO, CompletionForm::kPlain),
+            (Events{{kO, "  <think> a </think>\n"}}));
+}
+
+TEST(SplitCompletion, OfAChatIsWellFormedWhereItAnswers) {
+  const Completion done =
+      split_completion("a</think>\n\nb", CompletionForm::kChat, SectionKind::kThinking);
+  EXPECT_EQ(done.thinking, "a");
+  EXPECT_EQ(done.answer, "b");
+  EXPECT_TRUE(done.well_formed);
+  EXPECT_FALSE(split_completion("a", CompletionForm::kChat, SectionKind::kThinking).well_formed);
+  EXPECT_EQ(split_completion(" b ", CompletionForm::kPlain).answer, " b ");
 }
 
 TEST(ThinkingParser, TextIsNotHeldBackWithoutNeed) {

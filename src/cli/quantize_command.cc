@@ -1,0 +1,172 @@
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "cli/commands.h"
+#include "cli/flags.h"
+#include "cli/model_files.h"
+#include "cli/terminal.h"
+#include "engine/engine.h"
+#include "eval/reasoning_model.h"
+#include "model/gguf_tokenizer.h"
+
+namespace r1::cli {
+namespace {
+
+struct Options {
+  std::string source, target, type;
+  std::optional<std::string> text_file;
+  std::int64_t tokens = 512;
+  int threads = 0;
+  bool json = false;
+};
+
+constexpr std::size_t kMaxTextBytes = std::size_t{16} << 20;
+
+// Prose, arithmetic, a program and Chinese: what a reasoning model writes.
+constexpr std::string_view kText =
+    R"(The tortoise had promised to be at the river before the heat of the day, and so it left while
+the hills were still grey. Halfway there it stopped to think. "If I walk at this pace," it said,
+"I shall need three more hours; but if the fox carries me across the meadow, two will do."
+
+Let x be the number of apples in the first basket. The second holds twice as many, and together
+they hold 51, so x + 2x = 51, which gives 3x = 51 and therefore x = 17. Check: 17 + 34 = 51. Wait,
+the question asks for the second basket. That is 2 * 17 = 34, so the answer is 34.
+
+def greatest_common_divisor(a, b):
+    while b != 0:
+        a, b = b, a % b
+    return abs(a)
+
+print(greatest_common_divisor(252, 105))  # 21
+
+Water boils at 100 degrees Celsius at sea level, and at a lower temperature on a mountain, because
+the pressure of the air is smaller there. This is why rice takes longer to cook in a high village.
+
+小明有十二支铅笔,送给朋友五支,又买了八支。他现在有多少支?首先,十二减五等于七;然后,七加八等于十五。所以他有十五支铅笔。
+)";
+
+std::vector<float> score(Backend& backend, const std::filesystem::path& path,
+                         std::span<const std::int32_t> ids) {
+  const std::unique_ptr<Model> model = Model::load(backend, path, /*training=*/false);
+  EngineOptions options;
+  options.max_sequences = 1;
+  return Engine(backend, *model, options).score(ids, 1.0f);
+}
+
+// How the log-probs of a text's tokens moved.
+struct Change {
+  std::size_t tokens = 0;
+  double before = 0.0, after = 0.0;  // means
+  double spread = 0.0;               // root mean square of the tokens' changes
+};
+
+Change compare(std::span<const float> before, std::span<const float> after) {
+  Change change;
+  change.tokens = before.size();
+  double squares = 0.0;
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    const double difference = static_cast<double>(after[i]) - static_cast<double>(before[i]);
+    change.before += static_cast<double>(before[i]);
+    change.after += static_cast<double>(after[i]);
+    squares += difference * difference;
+  }
+  const double count = static_cast<double>(before.size());
+  change.before /= count;
+  change.after /= count;
+  change.spread = std::sqrt(squares / count);
+  return change;
+}
+
+void print_json(const Options& options, const WrittenModel& model, const Change& change) {
+  const nlohmann::ordered_json object = {{"file", options.target},
+                                         {"bytes", std::filesystem::file_size(options.target)},
+                                         {"tensors", tensors_to_json(model.tensors)},
+                                         {"notes", model.notes},
+                                         {"log_probs",
+                                          {{"tokens", change.tokens},
+                                           {"mean_before", change.before},
+                                           {"mean_after", change.after},
+                                           {"mean_change", change.after - change.before},
+                                           {"rms_change", change.spread},
+                                           {"perplexity_before", std::exp(-change.before)},
+                                           {"perplexity_after", std::exp(-change.after)}}}};
+  show(object.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+}
+
+void run(const Options& options) {
+  if (!is_gguf(options.target)) {
+    throw UsageError("OUT.gguf", fmt::format("{} does not end in .gguf", options.target),
+                     "`r1 convert` writes directories");
+  }
+  parse_gguf_recipe(options.type);
+  const int threads = thread_count(options.threads);
+  const ModelConfig config = WeightSource::open(options.source)->config();
+  const std::string text =
+      options.text_file ? read_text_file(*options.text_file, kMaxTextBytes) : std::string(kText);
+  std::vector<std::int32_t> ids =
+      load_model_tokenizer(options.source).encode(text, {.add_bos = true});
+  const std::int64_t limit = std::min(options.tokens, config.max_position_embeddings);
+  if (std::ssize(ids) > limit) ids.resize(static_cast<std::size_t>(limit));
+  if (ids.size() < 2) {
+    throw Error(options.text_file.value_or("text"), "has fewer than two tokens");
+  }
+
+  // One model at a time is in memory. A model without a use is not written: scoring goes first.
+  Backend backend(threads);
+  const std::vector<float> before = score(backend, options.source, ids);
+  const WrittenModel model =
+      write_gguf_model(options.source, options.target, options.type, threads);
+  const Change change = compare(before, score(backend, options.target, ids));
+  if (options.json) {
+    print_json(options, model, change);
+    return;
+  }
+  show(to_table(model));
+  show(fmt::format(
+      "{}: {:.1f} MB\n"
+      "mean log-prob of {} tokens {:.6f} -> {:.6f} (change {:+.6f}, per token {:.6f} rms), "
+      "perplexity {:.4f} -> {:.4f}\n",
+      printable(options.target),
+      static_cast<double>(std::filesystem::file_size(options.target)) / 1e6, change.tokens,
+      change.before, change.after, change.after - change.before, change.spread,
+      std::exp(-change.before), std::exp(-change.after)));
+}
+
+}  // namespace
+
+void add_quantize(CLI::App& program) {
+  CLI::App& command =
+      *program
+           .add_subcommand("quantize",
+                           "Write a model as a GGUF file of a smaller type, and tell what that "
+                           "costs: the error of each tensor, and the log-probs of a text.")
+           ->group(kUseGroup);
+  const auto options = std::make_shared<Options>();
+  add_model(command, options->source);
+  command.add_option("OUT.gguf", options->target, "The file to write.")->required();
+  command
+      .add_option("--type", options->type, "Q8_0, Q6_K, Q5_K, Q4_K_M, Q4_K, Q4_0, or a plain type.")
+      ->type_name("TYPE")
+      ->required();
+  command
+      .add_option("--text", options->text_file,
+                  "Text to compare on (default: prose, arithmetic and a program).")
+      ->type_name("FILE");
+  command.add_option("--tokens", options->tokens, "Compare on so many tokens of it at most.")
+      ->type_name("N")
+      ->check(number_within(std::int64_t{2}, std::int64_t{1} << 20))
+      ->capture_default_str();
+  add_json(command, options->json);
+  add_threads(command, options->threads);
+  command.callback([options] { run(*options); });
+}
+
+}  // namespace r1::cli
