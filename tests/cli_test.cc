@@ -37,6 +37,13 @@ max_steps: 3
 warmup_steps: 1
 )";
 
+// As DeepSeek-R1's: the prompt opens the thinking, and that of earlier turns is dropped.
+constexpr const char* kChatTemplate =
+    "{{ bos_token }}{% for m in messages %}"
+    "{% if m.role == 'assistant' %}{{ 'A: ' + m.content.split('</think>')[-1] + eos_token }}"
+    "{% else %}{{ m.role + ': ' + m.content + '\n' }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'A: <think>\n' }}{% endif %}";
+
 constexpr const char* kPrompt = ">\x1b[0m ";  // of the chat
 
 // The character that a byte of a text belongs to.
@@ -71,8 +78,8 @@ json parse(const ProgramResult& result) {
 TEST(Cli, HelpNamesEveryCommandAndVersionTheVersion) {
   const ProgramResult help = run_program({"--help"});
   EXPECT_EQ(help.exit_code, 0);
-  for (const char* name :
-       {"run", "score", "tokenize", "show", "train", "report", "tasks", "eval"}) {
+  for (const char* name : {"run", "score", "tokenize", "show", "convert", "quantize", "train",
+                           "report", "tasks", "eval"}) {
     EXPECT_THAT(help.out, HasSubstr(std::string("\n  ") + name + " ")) << name;
     const ProgramResult more = run_program({name, "--help"});
     EXPECT_EQ(more.exit_code, 0);
@@ -145,6 +152,13 @@ class CliModel : public testing::Test {
     write(folder_ / "long/config.json", config.dump());
     constexpr int kPadding = 2;
     write(folder_ / "long/generation_config.json", json{{"eos_token_id", kPadding}}.dump());
+    // The same with a chat template.
+    fs::copy(model(), folder_ / "chat");
+    json tokenizer = json::parse(read(folder_ / "chat/tokenizer_config.json"));
+    tokenizer["chat_template"] = kChatTemplate;
+    write(folder_ / "chat/tokenizer_config.json", tokenizer.dump());
+    write(folder_ / "chat/generation_config.json",
+          json{{"eos_token_id", {1, 2}}, {"temperature", 0.0}}.dump());
   }
   static void TearDownTestSuite() { fs::remove_all(folder_); }
 
@@ -155,6 +169,13 @@ class CliModel : public testing::Test {
     return arguments;
   }
   static std::string model() { return (folder_ / "run/model").string(); }
+  static std::string chat_model() { return (folder_ / "chat").string(); }
+  static std::string decoded(const std::string& of, const json& ids) {
+    const std::string list = ids.dump();
+    const std::string text =
+        run_program({"tokenize", of, "--decode", list.substr(1, list.size() - 2)}).out;
+    return text.substr(0, text.size() - 1);
+  }
   static std::string long_model() { return (folder_ / "long").string(); }
 
   static inline fs::path folder_;
@@ -278,6 +299,113 @@ TEST_F(CliModel, WithoutATerminalTextIsPlain) {
   EXPECT_EQ(result.exit_code, 0);
   EXPECT_THAT(result.out, Not(HasSubstr("\x1b[2m")));
   EXPECT_THAT(result.err, HasSubstr("tokens/s"));
+}
+
+TEST_F(CliModel, RunAsksInTheModelsOwnChatTemplate) {
+  const std::vector<std::string> run = {
+      "run", chat_model(), "1 + 1<|end|>", "--json", "--logprobs", "--max-tokens", "9"};
+  const json answer = parse(run_program(run));
+  EXPECT_EQ(decoded(chat_model(), answer["prompt_ids"]),
+            "<|begin|>user: 1 + 1<|end|>\nA: <think>\n");
+  EXPECT_EQ(std::ranges::count(answer["prompt_ids"], json(1)), 0);  // text stays text
+  EXPECT_NE(answer["thinking"], "");
+  EXPECT_EQ(answer["answer"], "");
+  // Its temperature of 0 needs no seed; a flag goes first.
+  std::vector<std::string> seeded = run;
+  seeded.insert(seeded.end(), {"--seed", "7"});
+  EXPECT_EQ(parse(run_program(seeded))["ids"], answer["ids"]);
+  seeded.insert(seeded.end(), {"--temperature", "1.5"});
+  EXPECT_NE(parse(run_program(seeded))["ids"], answer["ids"]);
+
+  std::vector<std::string> with_system = run;
+  with_system.insert(with_system.end(), {"--system", "Be brief."});
+  EXPECT_THAT(decoded(chat_model(), parse(run_program(with_system))["prompt_ids"]),
+              StartsWith("<|begin|>system: Be brief.\nuser: 1 + 1"));
+  std::vector<std::string> bare = run;
+  bare.push_back("--no-template");
+  EXPECT_EQ(decoded(chat_model(), parse(run_program(bare))["prompt_ids"]), "<|begin|>1 + 1<|end|>");
+  with_system.push_back("--no-template");
+  EXPECT_EQ(run_program(with_system).exit_code, 2);
+  expect_error(run_program({"run", model(), "1 + 1", "--system", "x"}), 2, "r1-zero-nano");
+}
+
+TEST_F(CliModel, AGgufFileKeepsHowTheModelIsAsked) {
+  for (const std::string& source : {chat_model(), model()}) {
+    SCOPED_TRACE(source);
+    const std::string file = (folder_ / (fs::path(source).filename().string() + ".gguf")).string();
+    const ProgramResult converted = run_program({"convert", source, file, "--type", "bf16"});
+    EXPECT_EQ(converted.exit_code, 0) << converted.err;
+    EXPECT_THAT(converted.out, HasSubstr("1 multi-token prediction module left out"));
+    const std::string back = file + "-back";
+    EXPECT_EQ(run_program({"convert", file, back}).exit_code, 0);
+    const auto ask = [](const std::string& of) {
+      json answer = parse(run_program(
+          {"run", of, "2 + 2", "--json", "--logprobs", "--temperature", "0", "--max-tokens", "6"}));
+      answer.erase("timings");
+      return answer;
+    };
+    const json answer = ask(source);
+    EXPECT_EQ(ask(file), answer);
+    EXPECT_EQ(ask(back), answer);
+    const json shown = parse(run_program({"show", file, "--json"}));
+    EXPECT_EQ(shown["prompt_template"],
+              parse(run_program({"show", source, "--json"}))["prompt_template"]);
+    EXPECT_GT(shown["tensors"], 10);
+  }
+}
+
+TEST_F(CliModel, ABrokenTemplateIsNamedAndCanBeDoneWithout) {
+  const fs::path broken = folder_ / "broken";
+  fs::copy(chat_model(), broken);
+  write(broken / "chat_template.jinja", "{% for m in messages %}");
+  expect_error(run_program({"run", broken.string(), "2 + 2"}), 1, "chat_template.jinja");
+  EXPECT_EQ(run_program({"run", broken.string(), "2 + 2", "--no-template"}).exit_code, 0);
+  EXPECT_EQ(run_program({"score", broken.string(), "--text", "2 + 2"}).exit_code, 0);
+  fs::remove(broken / "chat_template.jinja");
+  write(broken / "tokenizer_config.json", R"({"eos_token": "<|end|>"})");
+  const ProgramResult bare = run_program({"run", broken.string(), "2 + 2", "--max-tokens", "3"});
+  EXPECT_EQ(bare.exit_code, 0);
+  EXPECT_THAT(bare.err, HasSubstr("does not say in which form"));
+}
+
+TEST_F(CliModel, QuantizeTellsWhatItCosts) {
+  const std::string file = (folder_ / "small.gguf").string();
+  const json report = parse(run_program({"quantize", model(), file, "--type", "q4_k_m", "--json"}));
+  EXPECT_GT(report["tensors"].size(), 10u);
+  for (const json& tensor : report["tensors"]) EXPECT_LT(tensor["relative_error"], 0.02) << tensor;
+  EXPECT_THAT(report["notes"].dump(), HasSubstr("is Q8_0 instead of Q4_K"));
+  const json& change = report["log_probs"];
+  EXPECT_EQ(change["tokens"], 191);  // up to the end of the context
+  EXPECT_NE(change["mean_change"], 0.0);
+  EXPECT_LT(std::abs(change["mean_change"].get<double>()), 0.05);
+  EXPECT_EQ(report["bytes"], fs::file_size(file));
+  expect_error(run_program({"quantize", model(), file, "--type", "q8_0"}), 1, "exists already");
+  expect_error(run_program({"quantize", model(), "x.gguf", "--type", "q9"}), 1, "Q8_0");
+  expect_error(run_program({"quantize", model(), "x", "--type", "q8_0"}), 2, ".gguf");
+}
+
+TEST_F(CliModel, AChatRemembersItsTurnsUntilANewOneBegins) {
+  // Without an open <think> in the prompt, all that a model of noise says is an answer.
+  const fs::path plain = folder_ / "plain-chat";
+  fs::copy(chat_model(), plain);
+  std::string source = kChatTemplate;
+  source.replace(source.find("<think>"), 7, "");
+  write(plain / "chat_template.jinja", source);
+  TerminalProgram chat({"run", plain.string(), "--max-tokens", "5", "--verbose", "--seed", "1",
+                        "--temperature", "1.5"});
+  const auto prompt_tokens = [&](const std::string& line) {
+    EXPECT_TRUE(chat.wait_for(kPrompt));
+    chat.type(line + "\n");
+    EXPECT_TRUE(chat.wait_for("prompt "));
+    return std::stoi(chat.wait_for(" tokens").value_or("-1"));
+  };
+  const int alone = prompt_tokens("1 + 1");
+  EXPECT_GT(prompt_tokens("1 + 1"), alone);
+  EXPECT_TRUE(chat.wait_for(kPrompt));
+  chat.type("/new\n");
+  EXPECT_EQ(prompt_tokens("1 + 1"), alone);
+  chat.type("/exit\n");
+  EXPECT_EQ(chat.exit_code(), 0);
 }
 
 TEST_F(CliModel, EvalReportsEveryFamilyTheSameTwice) {

@@ -58,7 +58,7 @@ EngineOptions one_sequence() {
 
 double prompt_tokens_per_second(const eval::Answer& answer) {
   if (answer.first_token_seconds <= 0.0) return 0.0;
-  return static_cast<double>(answer.prompt_tokens) / answer.first_token_seconds;
+  return static_cast<double>(answer.prompt.size()) / answer.first_token_seconds;
 }
 
 double tokens_per_second(const eval::Answer& answer) {
@@ -71,7 +71,7 @@ std::string timing_line(const eval::Answer& answer) {
   return fmt::format(
       "prompt {} tokens, {:.0f} tokens/s; answer {} tokens, {:.0f} tokens/s; first token after "
       "{:.1f} ms; {}",
-      answer.prompt_tokens, prompt_tokens_per_second(answer), answer.tokens.size(),
+      answer.prompt.size(), prompt_tokens_per_second(answer), answer.tokens.size(),
       tokens_per_second(answer), 1e3 * answer.first_token_seconds, eval::name_of(answer.finish));
 }
 

@@ -36,7 +36,7 @@ void print_json(const eval::Answer& answer, double load_seconds, bool log_probs,
                                    {"text", answer.text},
                                    {"well_formed", answer.well_formed},
                                    {"finish_reason", eval::name_of(answer.finish)},
-                                   {"prompt_tokens", answer.prompt_tokens},
+                                   {"prompt_tokens", answer.prompt.size()},
                                    {"tokens", answer.tokens.size()},
                                    {"timings",
                                     {{"load_seconds", load_seconds},
@@ -46,6 +46,7 @@ void print_json(const eval::Answer& answer, double load_seconds, bool log_probs,
                                      {"tokens_per_second", tokens_per_second(answer)}}}};
   if (speculation.passes > 0) object["speculation"] = eval::acceptance_json(speculation);
   if (log_probs) {
+    object["prompt_ids"] = answer.prompt;
     object["ids"] = nlohmann::ordered_json::array();
     object["log_probs"] = nlohmann::ordered_json::array();
     for (const SampledToken& token : answer.tokens) {
@@ -153,7 +154,8 @@ void add_run(CLI::App& program) {
                 "Go on with the bare text, not in the form the model was trained on.")
       ->excludes(system);
   add_json(command, options->json);
-  command.add_flag("--logprobs", options->log_probs, "With --json: ids and their log-probs.");
+  command.add_flag("--logprobs", options->log_probs,
+                   "With --json: the prompt's ids, and the answer's with their log-probs.");
   command.add_flag("--verbose", options->verbose, "Tell how fast it was.");
   add_threads(command, options->threads);
   add_sampling(command, options->sampling);

@@ -50,7 +50,7 @@ Answer ask(Engine& engine, const ReasoningModel& model, std::span<const text::Ch
 
   Answer answer;
   answer.starts_in = prompt.starts_in;
-  answer.prompt_tokens = std::ssize(request.prompt);
+  answer.prompt = request.prompt;
   const RequestId id = engine.submit(std::move(request));
   bool running = true;
   while (running) {

@@ -28,7 +28,7 @@ struct Answer {
 
   std::vector<SampledToken> tokens;
   FinishReason finish = FinishReason::length;
-  std::int64_t prompt_tokens = 0;
+  std::vector<std::int32_t> prompt;  // the ids that it answers
   double first_token_seconds = 0.0;  // from the question to the first token drawn
   double seconds = 0.0;              // from the question to the last
 };

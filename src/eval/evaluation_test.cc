@@ -3,12 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "base/error.h"
 #include "eval/ask.h"
 #include "eval/evaluation_report.h"
+#include "formats/gguf.h"
 #include "text/bpe_trainer.h"
 
 namespace r1::eval {
@@ -168,6 +170,50 @@ TEST(GenerationConfig, RefusesWhatHasNoMeaning) {
         R"({"temperature": -1})", R"({"top_p": 0})", R"({"top_k": -1})", "[]", "{"}) {
     EXPECT_THROW(parse_generation_config(json, "g"), Error) << json;
   }
+}
+
+TEST(GenerationConfig, ComesBackFromBothKindsOfFile) {
+  const GenerationConfig config = parse_generation_config(
+      R"({"r1_prompt_template": "r1-zero", "eos_token_id": [7, 1, 5], "temperature": 0.6,
+          "top_p": 0.95, "top_k": 20})",
+      "g");
+  const GenerationConfig json = parse_generation_config(write_generation_config(config), "g");
+  EXPECT_THAT(write_generation_config(config), testing::HasSubstr("0.95"));
+
+  const std::filesystem::path path = std::filesystem::path(testing::TempDir()) / "use.gguf";
+  GgufMetadataBuilder metadata;
+  metadata.set("tokenizer.ggml.eos_token_id", std::uint32_t{7});  // the tokenizer's part
+  describe(config, 7, metadata);
+  GgufWriter(path, metadata, {}).commit();
+  const GenerationConfig gguf = generation_config_of(GgufFile::open(path).metadata(), "g");
+  std::filesystem::remove(path);
+  for (const GenerationConfig& copy : {json, gguf}) {
+    EXPECT_EQ(copy.r1_zero_form, text::TemplateKind::kR1Zero);
+    EXPECT_EQ(copy.end_ids, config.end_ids);
+    EXPECT_EQ(copy.temperature, 0.6f);
+    EXPECT_EQ(copy.top_p, 0.95f);
+    EXPECT_EQ(copy.top_k, 20);
+  }
+  const GenerationConfig greedy = parse_generation_config(R"({"do_sample": false})", "g");
+  EXPECT_EQ(parse_generation_config(write_generation_config(greedy), "g").temperature, 0.0f);
+  EXPECT_EQ(write_generation_config({}), "{}\n");
+}
+
+TEST_F(EvaluationTest, AChatModelIsToldToMarkItsAnswer) {
+  EXPECT_EQ(model_.pose("1 + 1").front().content, "1 + 1");
+  ReasoningModel chat = make_model();
+  chat.form = text::PromptForm::chat(
+      "{% for m in messages %}{{ m.content }}{% endfor %}"
+      "{% if add_generation_prompt %}{{ '<think>\\n' }}{% endif %}",
+      "t", "chat template", chat.tokenizer);
+  EXPECT_THAT(chat.pose("1 + 1").front().content, testing::HasSubstr("<answer>"));
+  EXPECT_EQ(chat.graded_text("a</think>b", text::SectionKind::kThinking), "<think>a</think>b");
+  EXPECT_EQ(chat.graded_text("b", text::SectionKind::kOther), "b");
+  EXPECT_EQ(evaluate(backend_, chat, small()).overall.problems, 10);
+  Engine engine(backend_, *chat.model);
+  AskOptions options;
+  options.max_tokens = 4;
+  EXPECT_EQ(ask(engine, chat, question("1"), options).starts_in, text::SectionKind::kThinking);
 }
 
 }  // namespace

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <filesystem>
+#include <fstream>
 #include <functional>
 #include <limits>
 
@@ -459,6 +461,69 @@ TEST_F(RealVocabularies, CutOffAnywhereAreRefused) {
     }
     EXPECT_THROW(GgufFile::parse(bytes.first(whole.size() - 1), "m.gguf"), Error) << path;
   }
+}
+
+// Files on disk.
+class GgufParts : public testing::Test {
+ protected:
+  void SetUp() override { std::filesystem::create_directories(folder_); }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  // Part `number` of `count`, which holds one tensor of one value.
+  static std::string part(int number, int count, const std::string& tensor_name, float value) {
+    gguf_test::Parts parts;
+    parts.entries = {gguf_test::entry("split.no", 2, gguf_test::number(std::uint16_t(number))),
+                     gguf_test::entry("split.count", 2, gguf_test::number(std::uint16_t(count))),
+                     gguf_test::entry("split.tensors.count", 5, gguf_test::number(3))};
+    parts.tensors = {gguf_test::tensor(tensor_name, {1}, 0, 0)};
+    parts.data = gguf_test::number(value);
+    return gguf_test::file(parts);
+  }
+  std::filesystem::path write(int name_number, const std::string& bytes) const {
+    const auto path = folder_ / fmt::format("m-{:05}-of-00003.gguf", name_number);
+    std::ofstream(path, std::ios::binary) << bytes;
+    return path;
+  }
+  static std::string error_of(const std::filesystem::path& path) {
+    try {
+      GgufFile::open(path);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "no error";
+  }
+
+  std::filesystem::path folder_ = std::filesystem::path(testing::TempDir()) / "gguf_parts";
+};
+
+TEST_F(GgufParts, AreReadAsOneFile) {
+  const auto first = write(1, part(0, 3, "a", 1.0f));
+  write(2, part(1, 3, "b", 2.0f));
+  write(3, part(2, 3, "c", 3.0f));
+  const GgufFile file = GgufFile::open(first);
+  EXPECT_EQ(file.tensors().size(), 3u);
+  EXPECT_EQ(load_f32(file.at("a"))[0], 1.0f);
+  EXPECT_EQ(load_f32(file.at("c"))[0], 3.0f);
+}
+
+TEST_F(GgufParts, ThatDoNotFitAreRefusedByName) {
+  const auto first = write(1, part(0, 3, "a", 1.0f));
+  const auto second = write(2, part(1, 3, "b", 2.0f));
+  EXPECT_THAT(error_of(first), testing::HasSubstr("m-00003-of-00003.gguf"));  // missing
+  write(3, part(1, 3, "c", 3.0f));
+  EXPECT_THAT(error_of(first), testing::HasSubstr("part 3 of 3"));
+  write(3, part(2, 4, "c", 3.0f));
+  EXPECT_THAT(error_of(first), testing::HasSubstr("part 3 of 3"));
+  write(3, part(2, 3, "b", 3.0f));
+  EXPECT_THAT(error_of(first), testing::HasSubstr("in an earlier part"));
+  EXPECT_THAT(error_of(second), testing::HasSubstr("name the first part"));
+  const auto renamed = folder_ / "m.gguf";
+  std::filesystem::copy_file(first, renamed);
+  EXPECT_THAT(error_of(renamed), testing::HasSubstr("-00001-of-00003.gguf"));
+  gguf_test::Parts alone;
+  alone.entries = {gguf_test::entry("split.no", 2, gguf_test::number(std::uint16_t{0})),
+                   gguf_test::entry("split.count", 10, gguf_test::number(std::uint64_t{1} << 40))};
+  EXPECT_THAT(error_of(write(1, gguf_test::file(alone))), testing::HasSubstr("split.count"));
 }
 
 }  // namespace

@@ -69,7 +69,7 @@ void describe_latent(const ModelConfig& config, const std::string& prefix,
   };
   const std::int64_t rope = config.qk_rope_head_dim, latent = config.kv_lora_rank;
   set("attention.head_count_kv", std::uint32_t{1});  // as attention runs: all heads share a row
-  if (config.q_lora_rank > 0) set("attention.q_lora_rank", u32(config.q_lora_rank));
+  set("attention.q_lora_rank", u32(config.q_lora_rank));  // llama.cpp wants the 0, too
   set("attention.kv_lora_rank", u32(latent));
   set("attention.key_length", u32(latent + rope));
   set("attention.value_length", u32(latent));

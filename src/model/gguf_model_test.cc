@@ -13,6 +13,7 @@
 #include <sstream>
 
 #include "base/error.h"
+#include "model/gguf_encode.h"
 #include "model/gguf_export.h"
 #include "model/gguf_tokenizer.h"
 #include "model/gguf_weights.h"
@@ -156,6 +157,56 @@ TEST_F(GgufModelTest, BlocksOfEveryTypeLoadAndStayNear) {
   }
 }
 
+TEST_F(GgufModelTest, TheNumberOfThreadsDoesNotShowAndErrorsAreThoseOfTheFile) {
+  if (!fs::exists("../shared/golden/tokenizers/qwen2")) GTEST_SKIP() << "no goldens";
+  const auto original = WeightSource::open(published("qwen2_tiny"));
+  const auto write = [&](const std::string& name, int threads) {
+    GgufExport options;
+    options.recipe = parse_gguf_recipe("Q4_K_M");
+    options.threads = threads;
+    return write_gguf(folder_ / name, *original, tokenizer(), options);
+  };
+  const std::vector<WrittenTensor> one = write("one.gguf", 1), three = write("three.gguf", 3);
+  const auto bytes = [&](const std::string& name) {
+    std::ostringstream text;
+    text << std::ifstream(folder_ / name, std::ios::binary).rdbuf();
+    return text.str();
+  };
+  EXPECT_EQ(bytes("one.gguf"), bytes("three.gguf"));
+  const auto copy = WeightSource::open(folder_ / "one.gguf");
+  EXPECT_EQ(copy->stored().count, std::ssize(one));
+  int checked = 0;
+  for (std::size_t i = 0; i < one.size(); ++i) {
+    EXPECT_EQ(one[i].difference, three[i].difference);
+    if (one[i].name != "blk.1.ffn_up.weight") continue;
+    EXPECT_EQ(one[i].wanted, GgmlType::q4_k);
+    EXPECT_EQ(one[i].type, GgmlType::q8_0);  // rows of 64
+    const Shape shape{160, 64};
+    const AlignedBuffer<float> a = original->read("model.layers.1.mlp.up_proj.weight", shape);
+    const AlignedBuffer<float> b = copy->read("model.layers.1.mlp.up_proj.weight", shape);
+    double difference = 0.0, size = 0.0;
+    for (std::size_t k = 0; k < a.size(); ++k) {
+      difference += std::pow(static_cast<double>(a[k]) - static_cast<double>(b[k]), 2);
+      size += std::pow(static_cast<double>(a[k]), 2);
+    }
+    EXPECT_NEAR(one[i].relative_error(), std::sqrt(difference / size), 1e-12);
+    ++checked;
+  }
+  EXPECT_EQ(checked, 1);
+}
+
+TEST(GgufEncode, AValueThatDoesNotFitIsNamedFromAnyThread) {
+  ThreadPool pool(3);
+  std::vector<float> values(200'000, 1.0f);
+  values[150'000] = 1e30f;
+  try {
+    encode_values(pool, GgmlType::q8_0, values, "the tensor");
+    ADD_FAILURE() << "taken";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("the tensor"));
+  }
+}
+
 TEST(GgufTypes, MixturesFollowTheLayersAndFallBackByRowLength) {
   const GgufRecipe mixed = parse_gguf_recipe("q4_k_m");
   EXPECT_EQ(gguf_type_of(mixed, "output.weight", 1536, 28, false), GgmlType::q6_k);
@@ -225,6 +276,29 @@ TEST(GgufTokenizer, PublishedVocabulariesEncodeAsTheirGoldens) {
     }
   }
   if (checked == 0) GTEST_SKIP() << "no vocabularies";
+}
+
+TEST(GgufTokenizer, RulesAreNamedHoweverAFileSpellsThem) {
+  text::TokenizerSpec spec;
+  spec.pre_tokenizer = text::nano_pre_tokenizer();
+  EXPECT_EQ(gguf_pre_tokenizer_name(spec), "deepseek-v3");
+  std::string& words = spec.pre_tokenizer.splits.back().pattern;
+  for (const auto& [escape, character] :
+       {std::pair<std::string, std::string>{R"(\r)", "\r"}, {R"(\n)", "\n"}}) {
+    for (auto at = words.find(escape); at != words.npos; at = words.find(escape)) {
+      words.replace(at, escape.size(), character);
+    }
+  }
+  EXPECT_EQ(gguf_pre_tokenizer_name(spec), "deepseek-v3");
+  words += "|x";
+  EXPECT_THROW(gguf_pre_tokenizer_name(spec), Error);
+
+  for (const std::string name : {"deepseek-llm", "deepseek-coder"}) {
+    const fs::path file = "../shared/data/tokenizers/" + name + "/ggml-vocab-" + name + ".gguf";
+    if (!fs::exists(file)) continue;
+    EXPECT_EQ(gguf_pre_tokenizer_of(file), name);
+    EXPECT_EQ(gguf_pre_tokenizer_name(load_model_tokenizer(file).spec()), "deepseek-coder");
+  }
 }
 
 TEST(GgufTokenizer, RefusesWhatItDoesNotKnow) {

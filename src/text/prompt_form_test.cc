@@ -32,6 +32,7 @@ constexpr std::string_view kPlainChat =
 Tokenizer tokenizer_with(const std::vector<std::string>& control) {
   BpeTrainOptions options;
   options.vocab_size = 280;
+  options.added.resize(3);  // begin, end and padding
   TokenizerSpec spec = train_bpe(std::vector<std::string>{"x"}, options).spec();
   for (const std::string& content : control) {
     AddedToken token;
@@ -106,8 +107,7 @@ TEST(PromptForm, OtherFormsAskWithoutTurns) {
 
 TEST(PromptForm, R1ZeroAsAChatTemplateAsksTheSame) {
   for (const TemplateKind kind : {TemplateKind::kR1Zero, TemplateKind::kR1ZeroNano}) {
-    const PromptForm chat =
-        PromptForm::chat(r1_zero_chat_template(kind), "t", "c", tokenizer());
+    const PromptForm chat = PromptForm::chat(r1_zero_chat_template(kind), "t", "c", tokenizer());
     EXPECT_EQ(chat.prompt(Turns{{"user", "1 + 1"}}).ids,
               PromptForm::r1_zero(kind, tokenizer()).prompt(Turns{{"user", "1 + 1"}}).ids);
   }
@@ -119,6 +119,7 @@ TEST(ChatFamily, GoesByTheTokensOfTurns) {
     return family ? std::string(family->name) : std::string();
   };
   EXPECT_EQ(name({"<｜User｜>", "<｜Assistant｜>", "</think>"}), "DeepSeek-R1");
+  EXPECT_EQ(name({"<｜User｜>", "<｜Assistant｜>"}), "DeepSeek");
   EXPECT_EQ(name({"<|im_start|>", "<|im_end|>"}), "ChatML");
   EXPECT_EQ(name({"<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"}), "Llama 3");
   EXPECT_EQ(name({"<|im_start|>"}), "");
@@ -129,11 +130,8 @@ TEST(ChatFamily, AsksAsThePublishedTemplatesDo) {
     const Tokenizer own = tokenizer_with(tokens);
     const ChatFamily family = *chat_family_of(own);
     const PromptForm form = PromptForm::chat(family.chat_template, family.name, family.name, own);
-    return own.decode(form.prompt(Turns{{"system", "S"},
-                                        {"user", "Q"},
-                                        {"assistant", "A"},
-                                        {"user", "R"}})
-                          .ids);
+    return own.decode(
+        form.prompt(Turns{{"system", "S"}, {"user", "Q"}, {"assistant", "A"}, {"user", "R"}}).ids);
   };
   EXPECT_EQ(ask({"<｜User｜>", "<｜Assistant｜>", "<think>", "</think>"}),
             "<|begin|>S<｜User｜>Q<｜Assistant｜>A<|end|><｜User｜>R<｜Assistant｜><think>\n");
