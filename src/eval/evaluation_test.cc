@@ -194,6 +194,9 @@ TEST(GenerationConfig, ComesBackFromBothKindsOfFile) {
     EXPECT_EQ(copy.top_p, 0.95f);
     EXPECT_EQ(copy.top_k, 20);
   }
+  GgufMetadataBuilder alone;  // of a tokenizer that names no end
+  describe(config, std::nullopt, alone);
+  EXPECT_TRUE(alone.has("tokenizer.ggml.eos_token_id"));
   const GenerationConfig greedy = parse_generation_config(R"({"do_sample": false})", "g");
   EXPECT_EQ(parse_generation_config(write_generation_config(greedy), "g").temperature, 0.0f);
   EXPECT_EQ(write_generation_config({}), "{}\n");

@@ -1,6 +1,7 @@
 #include "eval/generation_config.h"
 
 #include <algorithm>
+#include <array>
 
 #include "base/error.h"
 #include "formats/gguf.h"
@@ -14,6 +15,9 @@ namespace {
 constexpr std::size_t kMaxEndIds = 64;
 constexpr std::string_view kFormKey = "r1_prompt_template";
 constexpr std::string_view kGgufFormKey = "r1.prompt_template";
+
+// tokenizer.ggml.KIND_token_id: the ends of a text, of a turn, and of a message.
+constexpr std::array<std::string_view, 3> kEndKinds = {"eos", "eot", "eom"};
 
 std::vector<std::int32_t> read_end_ids(const nlohmann::json& object, std::string_view where) {
   const auto found = object.find("eos_token_id");
@@ -90,7 +94,7 @@ GenerationConfig generation_config_of(const GgufMetadata& metadata, std::string_
   if (const auto form = read_key<std::string>(metadata, kGgufFormKey)) {
     config.r1_zero_form = form_named(*form, kGgufFormKey, where);
   }
-  for (const char* kind : {"eos", "eot", "eom"}) {
+  for (const std::string_view kind : kEndKinds) {
     const auto id =
         read_key<std::int32_t>(metadata, fmt::format("tokenizer.ggml.{}_token_id", kind));
     if (id && std::ranges::find(config.end_ids, *id) == config.end_ids.end()) {
@@ -125,13 +129,12 @@ std::string write_generation_config(const GenerationConfig& config) {
 
 void describe(const GenerationConfig& config, std::optional<std::int32_t> eos,
               GgufMetadataBuilder& metadata) {
-  std::vector<std::int32_t> others = config.end_ids;
-  std::erase_if(others, [&](std::int32_t id) { return id == eos; });
-  if (!others.empty()) {
-    metadata.set("tokenizer.ggml.eot_token_id", static_cast<std::uint32_t>(others[0]));
-  }
-  if (others.size() > 1) {
-    metadata.set("tokenizer.ggml.eom_token_id", static_cast<std::uint32_t>(others[1]));
+  std::vector<std::string_view> keys(kEndKinds.begin(), kEndKinds.end());
+  if (eos) keys.erase(keys.begin());
+  auto key = keys.begin();
+  for (const std::int32_t id : config.end_ids) {
+    if (id == eos || key == keys.end()) continue;
+    metadata.set(fmt::format("tokenizer.ggml.{}_token_id", *key++), static_cast<std::uint32_t>(id));
   }
   if (config.temperature) metadata.set("general.sampling.temp", *config.temperature);
   if (config.top_p) metadata.set("general.sampling.top_p", *config.top_p);

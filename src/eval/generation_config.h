@@ -34,8 +34,8 @@ GenerationConfig parse_generation_config(std::string_view json, std::string_view
 // and our own.
 GenerationConfig generation_config_of(const GgufMetadata& metadata, std::string_view where);
 
-// The inverses. The GGUF file's eos_token_id is the tokenizer's matter: end ids but `eos` are
-// written, as far as there are keys for them.
+// The inverses. A GGUF file has keys for three end ids; the first is the tokenizer's own, `eos`,
+// which is written with the vocabulary.
 std::string write_generation_config(const GenerationConfig& config);
 void describe(const GenerationConfig& config, std::optional<std::int32_t> eos,
               GgufMetadataBuilder& metadata);

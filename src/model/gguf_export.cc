@@ -89,12 +89,13 @@ void describe_latent(const ModelConfig& config, const std::string& prefix,
   set("expert_group_used_count", u32(config.routing().groups_per_token));
 }
 
-void describe(const ModelConfig& config, GgufMetadataBuilder& metadata) {
+void describe(const ModelConfig& config, std::int64_t modules, GgufMetadataBuilder& metadata) {
   const std::string prefix = architecture_of(config) + ".";
   const auto set = [&](std::string_view key, auto value) {
     metadata.set(prefix + std::string(key), value);
   };
-  set("block_count", u32(config.num_hidden_layers));
+  set("block_count", u32(config.num_hidden_layers + modules));
+  if (modules > 0) set("nextn_predict_layers", u32(modules));
   set("context_length", u32(config.max_position_embeddings));
   set("embedding_length", u32(config.hidden_size));
   set("feed_forward_length", u32(config.intermediate_size));
@@ -138,7 +139,7 @@ void describe(const text::Tokenizer& tokenizer, std::int64_t vocab_size, std::st
     const bool known = id < std::ssize(spec.vocab);
     if (added != nullptr) {
       tokens.push_back(added->content);
-      types.push_back(added->special ? 3 : 4);
+      types.push_back(added->is_control() ? 3 : 4);
     } else if (known && spec.vocab[static_cast<std::size_t>(id)].in_model) {
       const text::VocabEntry& entry = spec.vocab[static_cast<std::size_t>(id)];
       tokens.push_back(entry.byte_level ? text::to_byte_alphabet(entry.bytes) : entry.bytes);
@@ -194,7 +195,7 @@ class Exporter {
   Exporter(const WeightSource& weights, const GgufRecipe& recipe)
       : weights_(weights), config_(weights.config()), recipe_(recipe) {
     ModelConfig shape = config_;
-    shape.num_nextn_predict_layers = 0;  // llama.cpp has no use for them
+    shape.num_nextn_predict_layers = gguf_prediction_modules(weights);
     Model model(shape, Precision::bf16);
     model.visit_weights([&](const Weight& weight) { add(weight.name, weight.shape); });
     if (std::holds_alternative<Llama3Scaling>(config_.rope_scaling)) add_rope_factors();
@@ -323,6 +324,14 @@ GgmlType gguf_type_of(const GgufRecipe& recipe, std::string_view gguf_name, std:
   return GgmlType::f16;
 }
 
+std::int64_t gguf_prediction_modules(const WeightSource& weights) {
+  const ModelConfig& config = weights.config();
+  const std::string first = fmt::format("model.layers.{}.eh_proj.weight", config.num_hidden_layers);
+  const bool written =
+      config.num_nextn_predict_layers > 0 && config.n_routed_experts > 0 && weights.has(first);
+  return written ? config.num_nextn_predict_layers : 0;
+}
+
 double WrittenTensor::relative_error() const {
   return squares > 0.0 ? std::sqrt(difference / squares) : 0.0;
 }
@@ -346,7 +355,7 @@ std::vector<WrittenTensor> write_gguf(const fs::path& path, const WeightSource& 
   metadata.set("general.name", options.name);
   metadata.set("general.file_type", recipe->file_type);
   metadata.set("general.quantization_version", std::uint32_t{2});
-  describe(config, metadata);
+  describe(config, gguf_prediction_modules(weights), metadata);
   describe(tokenizer, config.vocab_size, options.pre_tokenizer, metadata);
   if (!options.chat_template.empty()) {
     metadata.set("tokenizer.chat_template", options.chat_template);

@@ -40,6 +40,10 @@ struct WrittenTensor {
   double relative_error() const;
 };
 
+// How many prediction modules a file gets: the format has those with experts, and some checkpoints
+// announce modules whose weights they do not have.
+std::int64_t gguf_prediction_modules(const WeightSource& weights);
+
 struct GgufExport {
   std::string name;                // general.name
   std::string chat_template = {};  // empty: none
@@ -55,7 +59,7 @@ struct GgufExport {
 
 // Writes a model as a GGUF file that llama.cpp reads, and tells what the types lost, in the file's
 // order. Throws Error where the format has no place for something: splitting rules without a name
-// are refused. Prediction modules are left out.
+// are refused.
 std::vector<WrittenTensor> write_gguf(const std::filesystem::path& path,
                                       const WeightSource& weights, const text::Tokenizer& tokenizer,
                                       const GgufExport& options);

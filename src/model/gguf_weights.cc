@@ -46,6 +46,10 @@ constexpr std::array kInLayer = std::to_array<NamePair>({
     {"mlp.shared_experts.gate_proj", "ffn_gate_shexp"},
     {"mlp.shared_experts.up_proj", "ffn_up_shexp"},
     {"mlp.shared_experts.down_proj", "ffn_down_shexp"},
+    {"enorm", "nextn.enorm"},  // of prediction modules, which are layers behind the others
+    {"hnorm", "nextn.hnorm"},
+    {"eh_proj", "nextn.eh_proj"},
+    {"shared_head.norm", "nextn.shared_head_norm"},
 });
 
 template <std::size_t n>
@@ -92,7 +96,8 @@ class Keys {
   std::string architecture_;
 };
 
-void read_latent_attention(const Keys& keys, const GgufFile& file, ModelConfig& config) {
+void read_latent_attention(const Keys& keys, const GgufFile& file, ModelConfig& config,
+                           std::string_view where) {
   const bool sigmoid = keys.get_or<std::int64_t>("expert_gating_func", 1) == 2;
   config.model_type = sigmoid ? "deepseek_v3" : "deepseek_v2";
   config.q_lora_rank = keys.get_or<std::int64_t>("attention.q_lora_rank", 0);
@@ -112,6 +117,16 @@ void read_latent_attention(const Keys& keys, const GgufFile& file, ModelConfig& 
   config.moe_intermediate_size = keys.require<std::int64_t>("expert_feed_forward_length");
   config.num_experts_per_tok = keys.require<std::int64_t>("expert_used_count");
   config.n_shared_experts = keys.get_or<std::int64_t>("expert_shared_count", 0);
+  // Some files count prediction modules among the layers and have none.
+  const auto modules = keys.get_or<std::int64_t>("nextn_predict_layers", 0);
+  if (modules < 0 || modules >= config.num_hidden_layers) {
+    throw Error(where, fmt::format("\"{}\" is {} of {} layers", keys.full("nextn_predict_layers"),
+                                   modules, config.num_hidden_layers));
+  }
+  config.num_hidden_layers -= modules;
+  if (file.has(fmt::format("blk.{}.nextn.eh_proj.weight", config.num_hidden_layers))) {
+    config.num_nextn_predict_layers = modules;
+  }
   config.routed_scaling_factor = keys.get_or<double>("expert_weights_scale", 1.0);
   config.norm_topk_prob = keys.get_or<bool>("expert_weights_norm", false);
   config.scoring_func = sigmoid ? "sigmoid" : "softmax";
@@ -229,6 +244,8 @@ class GgufWeights : public WeightSource {
     }
     return stored;
   }
+
+  bool has(const std::string& name) const override { return file_.has(gguf_name_of(name).name); }
 
   AlignedBuffer<float> read(const std::string& name, const Shape& shape) const override {
     const GgufName found = gguf_name_of(name);
@@ -378,7 +395,7 @@ ModelConfig config_from_gguf(const GgufFile& file, std::string_view where) {
     config.torch_dtype = embedding->type == GgmlType::f32 ? "float32" : "bfloat16";
   }
   if (architecture == "deepseek2") {
-    read_latent_attention(keys, file, config);
+    read_latent_attention(keys, file, config, where);
   } else {
     read_grouped_attention(keys, file, config);
   }

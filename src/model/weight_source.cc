@@ -29,6 +29,8 @@ class HfWeights : public WeightSource {
     return stored;
   }
 
+  bool has(const std::string& name) const override { return directory_.has(name); }
+
   AlignedBuffer<float> read(const std::string& name, const Shape& shape) const override {
     const TensorInfo& tensor = checked(name, shape);
     return tensor.dtype == DType::f8_e4m3
