@@ -3,8 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
-#include <fstream>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -84,6 +84,17 @@ TEST(PromptForm, EarlierThinkingIsDropped) {
   const PromptForm plain = PromptForm::chat(kPlainChat, "t", "c", tokenizer());
   EXPECT_EQ(plain.remembered("<think>a</think>\n\nHello!", SectionKind::kOther)->content, "Hello!");
   EXPECT_FALSE(r1.remembered("It greets and never ends", SectionKind::kThinking));
+}
+
+TEST(PromptForm, TagsOfThinkingAreSeenHoweverAFileFlagsThem) {
+  TokenizerSpec spec = tokenizer_with({"<think>", "</think>"}).spec();
+  for (AddedToken& token : spec.added) token.special = true;
+  const Tokenizer flagged(std::move(spec), "test");
+  const std::vector<std::int32_t> ids = flagged.encode("<think>a</think>b<|end|>");
+  EXPECT_EQ(std::ranges::count(ids, *flagged.id_of("</think>")), 1);
+  EXPECT_EQ(flagged.decode(ids, /*skip_special=*/true), "<think>a</think>b<|end|>");
+  EXPECT_FALSE(flagged.is_control(*flagged.id_of("<think>")));
+  EXPECT_TRUE(flagged.is_control(*flagged.id_of("<|end|>")));
 }
 
 TEST(PromptForm, TheTemplateTellsHowTurnsEnd) {
