@@ -317,6 +317,14 @@ TEST_F(CliModel, RunAsksInTheModelsOwnChatTemplate) {
   seeded.insert(seeded.end(), {"--temperature", "1.5"});
   EXPECT_NE(parse(run_program(seeded))["ids"], answer["ids"]);
 
+  // What ends a turn of the template ends an answer, whatever else the files name.
+  EXPECT_EQ(parse(run_program({"show", chat_model(), "--json"}))["end_ids"], json({1, 2}));
+  EXPECT_EQ(parse(run_program({"show", long_model(), "--json"}))["end_ids"], json({2}));
+  fs::copy(chat_model(), folder_ / "ends");
+  write(folder_ / "ends/generation_config.json", R"({"eos_token_id": 2})");
+  EXPECT_EQ(parse(run_program({"show", (folder_ / "ends").string(), "--json"}))["end_ids"],
+            json({2, 1}));
+
   std::vector<std::string> with_system = run;
   with_system.insert(with_system.end(), {"--system", "Be brief."});
   EXPECT_THAT(decoded(chat_model(), parse(run_program(with_system))["prompt_ids"]),
@@ -361,6 +369,7 @@ TEST_F(CliModel, ABrokenTemplateIsNamedAndCanBeDoneWithout) {
   expect_error(run_program({"run", broken.string(), "2 + 2"}), 1, "chat_template.jinja");
   EXPECT_EQ(run_program({"run", broken.string(), "2 + 2", "--no-template"}).exit_code, 0);
   EXPECT_EQ(run_program({"score", broken.string(), "--text", "2 + 2"}).exit_code, 0);
+  EXPECT_THAT(run_program({"show", broken.string()}).out, HasSubstr("unusable: "));
   fs::remove(broken / "chat_template.jinja");
   write(broken / "tokenizer_config.json", R"({"eos_token": "<|end|>"})");
   const ProgramResult bare = run_program({"run", broken.string(), "2 + 2", "--max-tokens", "3"});

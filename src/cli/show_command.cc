@@ -5,6 +5,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "base/error.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "cli/terminal.h"
@@ -20,14 +21,30 @@ struct Options {
   bool json = false;
 };
 
+// How a model is asked. One whose template we cannot run can still be shown.
+struct Questions {
+  std::string form;
+  bool guessed = false;
+  std::vector<std::int32_t> end_ids;
+};
+
+Questions questions_of(const std::string& model, const eval::GenerationConfig& generation,
+                       const text::Tokenizer& tokenizer) try {
+  const eval::ChosenForm chosen = eval::find_form(model, generation, tokenizer);
+  return {chosen.form.name(), chosen.origin == eval::FormOrigin::kGuessed,
+          eval::find_end_ids(model, generation, tokenizer, chosen.form)};
+} catch (const Error& error) {
+  return {fmt::format("unusable: {}", error.what()), false, generation.end_ids};
+}
+
 void run(const Options& options) {
   const auto weights = WeightSource::open(options.model);
   const ModelConfig& config = weights->config();
   const StoredTensors stored = weights->stored();
   const eval::GenerationConfig generation = eval::read_generation_config(options.model);
   const ParameterCount count = count_parameters(config);
-  const eval::ChosenForm chosen =
-      eval::find_form(options.model, generation, load_model_tokenizer(options.model));
+  const text::Tokenizer tokenizer = load_model_tokenizer(options.model);
+  const Questions questions = questions_of(options.model, generation, tokenizer);
   if (options.json) {
     const nlohmann::ordered_json object = {
         {"model", options.model},
@@ -44,8 +61,9 @@ void run(const Options& options) {
         {"precision", config.torch_dtype},
         {"tensors", stored.count},
         {"values_by_type", stored.values},
-        {"prompt_template", chosen.form.name()},
-        {"prompt_template_is_guessed", chosen.origin == eval::FormOrigin::kGuessed}};
+        {"prompt_template", questions.form},
+        {"prompt_template_is_guessed", questions.guessed},
+        {"end_ids", questions.end_ids}};
     show(object.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
     return;
   }
@@ -74,8 +92,12 @@ void run(const Options& options) {
     types += fmt::format("{}{} {}", types.empty() ? "" : ", ", millions(values), type);
   }
   line("stored", fmt::format("{} tensors: {}", stored.count, types));
-  line("template",
-       chosen.form.name() + (chosen.origin == eval::FormOrigin::kGuessed ? ", by its tokens" : ""));
+  line("template", questions.form + (questions.guessed ? ", by its tokens" : ""));
+  std::string ends;
+  for (const std::int32_t id : questions.end_ids) {
+    ends += fmt::format("{}{} {}", ends.empty() ? "" : ", ", id, tokenizer.token_bytes(id));
+  }
+  line("ends", ends);
 }
 
 }  // namespace

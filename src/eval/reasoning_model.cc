@@ -18,22 +18,6 @@ constexpr float kTemperature = 0.6f, kTopP = 0.95f;
 constexpr std::string_view kMarkAnswer =
     "\n\nPut the final answer alone between <answer> and </answer>.";
 
-std::vector<std::int32_t> end_ids_of(const fs::path& path, const GenerationConfig& generation,
-                                     const text::Tokenizer& tokenizer,
-                                     const text::PromptForm& form) {
-  std::vector<std::int32_t> ids = generation.end_ids;
-  const auto add = [&](std::optional<std::int32_t> id) {
-    if (id && std::ranges::find(ids, *id) == ids.end()) ids.push_back(*id);
-  };
-  if (ids.empty()) {
-    if (!is_gguf(path)) ids = read_config_end_ids(path);
-    add(tokenizer.eos_id());
-  }
-  add(form.turn_end());  // some files name only the end of texts, and the model ends turns
-                         // otherwise
-  return ids;
-}
-
 }  // namespace
 
 std::vector<text::ChatMessage> ReasoningModel::pose(std::string_view question) const {
@@ -77,6 +61,22 @@ ChosenForm find_form(const fs::path& model, const GenerationConfig& generation,
   return {text::PromptForm::plain(tokenizer), FormOrigin::kUnknown};
 }
 
+std::vector<std::int32_t> find_end_ids(const fs::path& model, const GenerationConfig& generation,
+                                       const text::Tokenizer& tokenizer,
+                                       const text::PromptForm& form) {
+  std::vector<std::int32_t> ids = generation.end_ids;
+  const auto add = [&](std::optional<std::int32_t> id) {
+    if (id && std::ranges::find(ids, *id) == ids.end()) ids.push_back(*id);
+  };
+  if (ids.empty()) {
+    if (!is_gguf(model)) ids = read_config_end_ids(model);
+    add(tokenizer.eos_id());
+  }
+  add(form.turn_end());  // some files name only the end of texts, and the model ends turns
+                         // otherwise
+  return ids;
+}
+
 ReasoningModel load_reasoning_model(Backend& backend, const fs::path& directory,
                                     Prompting prompting) {
   const GenerationConfig generation = read_generation_config(directory);
@@ -93,7 +93,7 @@ ReasoningModel load_reasoning_model(Backend& backend, const fs::path& directory,
                             tokenizer.vocab_size(), vocab_size),
                 "its files belong to different models");
   }
-  std::vector<std::int32_t> end_ids = end_ids_of(directory, generation, tokenizer, chosen.form);
+  std::vector<std::int32_t> end_ids = find_end_ids(directory, generation, tokenizer, chosen.form);
   for (const std::int32_t id : end_ids) {
     if (id < 0 || id >= vocab_size) {
       throw Error(directory.string(),

@@ -56,6 +56,13 @@ std::optional<text::ChatTemplateSource> read_chat_template(const std::filesystem
 ChosenForm find_form(const std::filesystem::path& model, const GenerationConfig& generation,
                      const text::Tokenizer& tokenizer);
 
+// The tokens that end a completion: those that the generation config names, else those of
+// config.json and the tokenizer; and the one with which the form's turns end.
+std::vector<std::int32_t> find_end_ids(const std::filesystem::path& model,
+                                       const GenerationConfig& generation,
+                                       const text::Tokenizer& tokenizer,
+                                       const text::PromptForm& form);
+
 enum class Prompting { kAsTrained, kPlain };
 
 // A model directory or a GGUF file. Throws Error naming the file: a part is missing, or the parts
