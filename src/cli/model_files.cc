@@ -87,7 +87,7 @@ WrittenModel write_gguf_model(const fs::path& source, const fs::path& target,
   WrittenModel model;
   model.tensors = write_gguf(target, *weights, tokenizer, settings);
   const std::int64_t left_out =
-      weights->config().num_nextn_predict_layers - gguf_prediction_modules(*weights);
+      weights->config().num_nextn_predict_layers - gguf_prediction_modules(weights->config());
   if (left_out > 0) {
     model.notes.push_back(fmt::format("{} multi-token prediction module{} left out", left_out,
                                       left_out == 1 ? "" : "s"));

@@ -195,7 +195,7 @@ class Exporter {
   Exporter(const WeightSource& weights, const GgufRecipe& recipe)
       : weights_(weights), config_(weights.config()), recipe_(recipe) {
     ModelConfig shape = config_;
-    shape.num_nextn_predict_layers = gguf_prediction_modules(weights);
+    shape.num_nextn_predict_layers = gguf_prediction_modules(weights.config());
     Model model(shape, Precision::bf16);
     model.visit_weights([&](const Weight& weight) { add(weight.name, weight.shape); });
     if (std::holds_alternative<Llama3Scaling>(config_.rope_scaling)) add_rope_factors();
@@ -324,12 +324,8 @@ GgmlType gguf_type_of(const GgufRecipe& recipe, std::string_view gguf_name, std:
   return GgmlType::f16;
 }
 
-std::int64_t gguf_prediction_modules(const WeightSource& weights) {
-  const ModelConfig& config = weights.config();
-  const std::string first = fmt::format("model.layers.{}.eh_proj.weight", config.num_hidden_layers);
-  const bool written =
-      config.num_nextn_predict_layers > 0 && config.n_routed_experts > 0 && weights.has(first);
-  return written ? config.num_nextn_predict_layers : 0;
+std::int64_t gguf_prediction_modules(const ModelConfig& config) {
+  return config.n_routed_experts > 0 ? config.num_nextn_predict_layers : 0;
 }
 
 double WrittenTensor::relative_error() const {
@@ -355,7 +351,7 @@ std::vector<WrittenTensor> write_gguf(const fs::path& path, const WeightSource& 
   metadata.set("general.name", options.name);
   metadata.set("general.file_type", recipe->file_type);
   metadata.set("general.quantization_version", std::uint32_t{2});
-  describe(config, gguf_prediction_modules(weights), metadata);
+  describe(config, gguf_prediction_modules(weights.config()), metadata);
   describe(tokenizer, config.vocab_size, options.pre_tokenizer, metadata);
   if (!options.chat_template.empty()) {
     metadata.set("tokenizer.chat_template", options.chat_template);

@@ -40,9 +40,8 @@ struct WrittenTensor {
   double relative_error() const;
 };
 
-// How many prediction modules a file gets: the format has those with experts, and some checkpoints
-// announce modules whose weights they do not have.
-std::int64_t gguf_prediction_modules(const WeightSource& weights);
+// How many of a model's prediction modules a file gets: the format has those with experts.
+std::int64_t gguf_prediction_modules(const ModelConfig& config);
 
 struct GgufExport {
   std::string name;                // general.name

@@ -97,6 +97,15 @@ TEST_F(GgufModelTest, WeightsAndShapeComeBackToTheBit) {
   EXPECT_GE(fixtures, 4);
 }
 
+TEST_F(GgufModelTest, AnnouncedModulesWithoutWeightsDoNotCount) {
+  const fs::path source = published("dsv3_tiny");
+  nlohmann::json config = nlohmann::json::parse(std::ifstream(source / "config.json"));
+  config["num_nextn_predict_layers"] = 1;
+  std::ofstream(source / "config.json") << config.dump();
+  EXPECT_EQ(WeightSource::open(source)->config().num_nextn_predict_layers, 0);
+  EXPECT_EQ(WeightSource::open("models/r1-zero-nano")->config().num_nextn_predict_layers, 1);
+}
+
 TEST_F(GgufModelTest, YarnOfADenseModelComesBack) {
   const fs::path source = published("qwen2_tiny_tied");
   for (const double factor : {0.0, 1.5}) {  // 0: YaRN's own

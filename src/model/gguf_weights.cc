@@ -245,8 +245,6 @@ class GgufWeights : public WeightSource {
     return stored;
   }
 
-  bool has(const std::string& name) const override { return file_.has(gguf_name_of(name).name); }
-
   AlignedBuffer<float> read(const std::string& name, const Shape& shape) const override {
     const GgufName found = gguf_name_of(name);
     if (found.name.ends_with("attn_kv_b.weight") && !file_.has(found.name)) {

@@ -1,5 +1,7 @@
 #include "model/weight_source.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "formats/fp8_blocks.h"
 #include "formats/hf_directory.h"
@@ -14,7 +16,14 @@ class HfWeights : public WeightSource {
  public:
   explicit HfWeights(const fs::path& path)
       : directory_(HfDirectory::open(path)),
-        config_(parse_config(directory_.config(), (path / "config.json").string())) {}
+        config_(parse_config(directory_.config(), (path / "config.json").string())) {
+    // Some checkpoints announce prediction modules and come without them.
+    const std::string first = fmt::format("model.layers.{}.", config_.num_hidden_layers);
+    if (std::ranges::none_of(directory_.names(),
+                             [&](const std::string& name) { return name.starts_with(first); })) {
+      config_.num_nextn_predict_layers = 0;
+    }
+  }
 
   const ModelConfig& config() const override { return config_; }
 
@@ -28,8 +37,6 @@ class HfWeights : public WeightSource {
     }
     return stored;
   }
-
-  bool has(const std::string& name) const override { return directory_.has(name); }
 
   AlignedBuffer<float> read(const std::string& name, const Shape& shape) const override {
     const TensorInfo& tensor = checked(name, shape);
