@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "cli/flags.h"
+#include "cli/model_flags.h"
 #include "cli/terminal.h"
 #include "engine/throughput.h"
 #include "model/published_shapes.h"
@@ -16,9 +17,10 @@ namespace r1::cli {
 namespace {
 
 struct Options {
-  std::string model, shape, type = "q8_0", activations = "int8", kv_cache = "bf16";
+  std::string model, shape, type = "q8_0";
   std::vector<std::int64_t> prompts = {512}, generated = {128}, depths = {0}, sequences = {1};
-  std::int64_t repetitions = 3, memory = 0;
+  std::int64_t repetitions = 3;
+  ModelFlags model_flags;
   int threads = 0;
   bool json = false;
 };
@@ -55,11 +57,9 @@ void run(const Options& options) {
   Backend backend(thread_count(options.threads));
   const std::string name =
       options.model.empty() ? fmt::format("{} {}", options.shape, options.type) : options.model;
-  const auto product =
-      options.activations == "int8" ? QuantizedProduct::int8 : QuantizedProduct::bf16;
   const auto start = std::chrono::steady_clock::now();
-  const auto model = Model::load(backend, source, source->config().precision(),
-                                 {.quantized = product, .memory = options.memory});
+  const auto model =
+      Model::load(backend, source, source->config().precision(), options.model_flags.load());
   const double load_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   const ParameterCount parameters = count_parameters(source->config());
@@ -91,12 +91,11 @@ void run(const Options& options) {
                      result.tokens_per_second, result.best,
                      has_share ? fmt::format("{:.2f}", result.share_of_bandwidth) : ""));
   };
-  measure_throughput(
-      backend, *model, tests_of(options),
-      {.repetitions = options.repetitions,
-       .bytes_per_step = bytes.per_token,
-       .kv_storage = options.kv_cache == "bf16" ? KvStorage::plain : KvStorage::q8_0},
-      finished);
+  measure_throughput(backend, *model, tests_of(options),
+                     {.repetitions = options.repetitions,
+                      .bytes_per_step = bytes.per_token,
+                      .kv_storage = options.model_flags.kv_cache},
+                     finished);
   if (options.json) {
     show(nlohmann::json({{"model", name},
                          {"parameters", parameters.total},
@@ -132,16 +131,6 @@ void add_model_bench(CLI::App& bench) {
   bench.add_option("--type", options->type, "Type of the random weights: bf16, q8_0, q4_k_m, ...")
       ->type_name("TYPE")
       ->capture_default_str();
-  bench
-      .add_option(
-          "--activations", options->activations,
-          "How quantised weights are multiplied: int8, or bf16 with the bits of the decoded "
-          "weights.")
-      ->check(CLI::IsMember({"int8", "bf16"}))
-      ->capture_default_str();
-  bench.add_option("--kv-cache", options->kv_cache, "Keys and values: bf16 or q8_0.")
-      ->check(CLI::IsMember({"bf16", "q8_0"}))
-      ->capture_default_str();
   list("--prompt", options->prompts, "Tokens of the prompts; 0: none.");
   list("--generate", options->generated, "Tokens to draw; 0: none.");
   list("--depth", options->depths, "Tokens in the cache before.");
@@ -149,9 +138,7 @@ void add_model_bench(CLI::App& bench) {
   bench.add_option("--repetitions", options->repetitions, "Times that each test is run.")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1000}))
       ->capture_default_str();
-  bench.add_option("--memory", options->memory, "Bytes that weights may take: 16G, 800M.")
-      ->type_name("SIZE")
-      ->transform(CLI::AsSizeValue(false));
+  add_model_flags(bench, options->model_flags);
   add_threads(bench, options->threads);
   add_json(bench, options->json);
   bench.callback([options, &bench] {

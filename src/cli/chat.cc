@@ -48,12 +48,6 @@ std::uint64_t fresh_seed() {
   return std::uint64_t{device()} << 32 | device();
 }
 
-EngineOptions one_sequence() {
-  EngineOptions options;
-  options.max_sequences = 1;
-  return options;
-}
-
 }  // namespace
 
 double prompt_tokens_per_second(const eval::Answer& answer) {
@@ -76,7 +70,8 @@ std::string timing_line(const eval::Answer& answer) {
 }
 
 Chat::Chat(Backend& backend, const eval::ReasoningModel& model,
-           std::vector<text::ChatMessage> turns, eval::AskOptions options, bool verbose)
+           std::vector<text::ChatMessage> turns, eval::AskOptions options,
+           const EngineOptions& engine_options, bool verbose)
     : backend_(backend),
       model_(model),
       turns_(std::move(turns)),
@@ -84,7 +79,7 @@ Chat::Chat(Backend& backend, const eval::ReasoningModel& model,
       options_(std::move(options)),
       verbose_(verbose),
       styles_(stdout_has_styles()),
-      engine_(backend, *model.model, one_sequence()),
+      engine_(backend, *model.model, engine_options),
       problems_(fresh_seed()) {}
 
 void Chat::run() {

@@ -17,7 +17,7 @@ class Chat {
  public:
   // turns: those to begin with, such as a system's.
   Chat(Backend& backend, const eval::ReasoningModel& model, std::vector<text::ChatMessage> turns,
-       eval::AskOptions options, bool verbose);
+       eval::AskOptions options, const EngineOptions& engine_options, bool verbose);
 
   // Until /exit, the end of input, or Ctrl-C at an empty prompt twice.
   void run();

@@ -8,6 +8,7 @@
 #include "base/progress.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
+#include "cli/model_flags.h"
 #include "cli/terminal.h"
 #include "eval/evaluation_report.h"
 
@@ -19,6 +20,7 @@ struct Options {
   std::string tasks = "all";
   SamplingFlags sampling;
   eval::EvaluationOptions evaluation;
+  ModelFlags model_flags;
   int threads = 0;
   bool json = false;
 };
@@ -35,7 +37,9 @@ void run(Options options) {
   evaluation.tasks = split_names(options.tasks);
   options.sampling.apply(evaluation.sampling);
   Backend backend(thread_count(options.threads));
-  const eval::ReasoningModel model = eval::load_reasoning_model(backend, options.model);
+  const eval::ReasoningModel model = eval::load_reasoning_model(
+      backend, options.model, eval::Prompting::kAsTrained, options.model_flags.load());
+  evaluation.engine = options.model_flags.engine(*model.model, EngineOptions{}.max_sequences);
 
   eval::Evaluation result;
   {
@@ -87,6 +91,7 @@ void add_eval(CLI::App& program) {
   add_json(command, options->json);
   command.add_option("--out", options->out, "Write the JSON object to this file too.")
       ->type_name("FILE");
+  add_model_flags(command, options->model_flags);
   add_threads(command, options->threads);
   command.callback([options] { run(*options); });
 }

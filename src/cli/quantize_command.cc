@@ -54,8 +54,9 @@ the pressure of the air is smaller there. This is why rice takes longer to cook 
 )";
 
 std::vector<float> score(Backend& backend, const std::filesystem::path& path,
-                         std::span<const std::int32_t> ids) {
-  const std::unique_ptr<Model> model = Model::load(backend, path, /*training=*/false);
+                         std::span<const std::int32_t> ids, QuantizedProduct product) {
+  const std::unique_ptr<Model> model =
+      Model::load(backend, path, LoadOptions{.quantized = product});
   EngineOptions options;
   options.max_sequences = 1;
   return Engine(backend, *model, options).score(ids, 1.0f);
@@ -85,20 +86,33 @@ Change compare(std::span<const float> before, std::span<const float> after) {
   return change;
 }
 
-void print_json(const Options& options, const WrittenModel& model, const Change& change) {
+nlohmann::ordered_json to_json(const Change& change) {
+  return {{"tokens", change.tokens},
+          {"mean_before", change.before},
+          {"mean_after", change.after},
+          {"mean_change", change.after - change.before},
+          {"rms_change", change.spread},
+          {"perplexity_before", std::exp(-change.before)},
+          {"perplexity_after", std::exp(-change.after)}};
+}
+
+void print_json(const Options& options, const WrittenModel& model, const Change& weights,
+                const Change& with_int8) {
   const nlohmann::ordered_json object = {{"file", options.target},
                                          {"bytes", std::filesystem::file_size(options.target)},
                                          {"tensors", tensors_to_json(model.tensors)},
                                          {"notes", model.notes},
-                                         {"log_probs",
-                                          {{"tokens", change.tokens},
-                                           {"mean_before", change.before},
-                                           {"mean_after", change.after},
-                                           {"mean_change", change.after - change.before},
-                                           {"rms_change", change.spread},
-                                           {"perplexity_before", std::exp(-change.before)},
-                                           {"perplexity_after", std::exp(-change.after)}}}};
+                                         {"log_probs", to_json(weights)},
+                                         {"log_probs_int8", to_json(with_int8)}};
   show(object.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+}
+
+std::string to_line(const char* what, const Change& change) {
+  return fmt::format(
+      "{}: mean log-prob of {} tokens {:.6f} -> {:.6f} (change {:+.6f}, per token {:.6f} rms), "
+      "perplexity {:.4f} -> {:.4f}\n",
+      what, change.tokens, change.before, change.after, change.after - change.before, change.spread,
+      std::exp(-change.before), std::exp(-change.after));
 }
 
 void run(const Options& options) {
@@ -121,23 +135,24 @@ void run(const Options& options) {
 
   // One model at a time is in memory. A model without a use is not written: scoring goes first.
   Backend backend(threads);
-  const std::vector<float> before = score(backend, options.source, ids);
+  const std::vector<float> before = score(backend, options.source, ids, QuantizedProduct::bf16);
   const WrittenModel model =
       write_gguf_model(options.source, options.target, options.type, threads);
-  const Change change = compare(before, score(backend, options.target, ids));
+  // What the weights lose, and what quantised activations lose on top.
+  const auto change_with = [&](QuantizedProduct product) {
+    return compare(before, score(backend, options.target, ids, product));
+  };
+  const Change weights = change_with(QuantizedProduct::bf16);
+  const Change with_int8 = change_with(QuantizedProduct::int8);
   if (options.json) {
-    print_json(options, model, change);
+    print_json(options, model, weights, with_int8);
     return;
   }
   show(to_table(model));
-  show(fmt::format(
-      "{}: {:.1f} MB\n"
-      "mean log-prob of {} tokens {:.6f} -> {:.6f} (change {:+.6f}, per token {:.6f} rms), "
-      "perplexity {:.4f} -> {:.4f}\n",
-      printable(options.target),
-      static_cast<double>(std::filesystem::file_size(options.target)) / 1e6, change.tokens,
-      change.before, change.after, change.after - change.before, change.spread,
-      std::exp(-change.before), std::exp(-change.after)));
+  show(fmt::format("{}: {:.1f} MB\n", printable(options.target),
+                   static_cast<double>(std::filesystem::file_size(options.target)) / 1e6));
+  show(to_line("weights alone (--activations bf16)", weights));
+  show(to_line("with int8 activations", with_int8));
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "cli/chat.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
+#include "cli/model_flags.h"
 #include "cli/speculation_flags.h"
 #include "cli/terminal.h"
 #include "eval/ask.h"
@@ -23,6 +24,7 @@ struct Options {
   std::optional<std::string> prompt, system;
   SamplingFlags sampling;
   SpeculationFlags speculation;
+  ModelFlags model_flags;
   std::int64_t max_tokens = 0;
   std::vector<std::string> stops;
   int threads = 0;
@@ -61,8 +63,7 @@ void answer_once(const Options& options, std::span<const text::ChatMessage> turn
                  const eval::ReasoningModel& model, const eval::AskOptions& ask_options,
                  double load_seconds) {
   const Interrupt interrupt;
-  EngineOptions engine_options;
-  engine_options.max_sequences = 1;
+  EngineOptions engine_options = options.model_flags.engine(*model.model, 1);
   const Speculation speculation = load_speculation(backend, options.speculation, model);
   engine_options.speculation = speculation.options;
   Engine engine(backend, *model.model, engine_options);
@@ -108,7 +109,8 @@ void run(const Options& options) {
   Backend backend(thread_count(options.threads));
   const eval::ReasoningModel model = eval::load_reasoning_model(
       backend, options.model,
-      options.no_template ? eval::Prompting::kPlain : eval::Prompting::kAsTrained);
+      options.no_template ? eval::Prompting::kPlain : eval::Prompting::kAsTrained,
+      options.model_flags.load());
   const double load_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
@@ -127,7 +129,9 @@ void run(const Options& options) {
   if (!options.prompt && stdin_is_terminal()) {
     if (options.json) throw UsageError("run", "--json needs a PROMPT");
     if (options.speculation.given()) throw UsageError("run", "--speculate needs a PROMPT");
-    Chat(backend, model, std::move(turns), ask_options, options.verbose).run();
+    Chat(backend, model, std::move(turns), ask_options, options.model_flags.engine(*model.model, 1),
+         options.verbose)
+        .run();
     return;
   }
   std::string prompt = options.prompt ? *options.prompt : read_stdin();
@@ -157,6 +161,7 @@ void add_run(CLI::App& program) {
   command.add_flag("--logprobs", options->log_probs,
                    "With --json: the prompt's ids, and the answer's with their log-probs.");
   command.add_flag("--verbose", options->verbose, "Tell how fast it was.");
+  add_model_flags(command, options->model_flags);
   add_threads(command, options->threads);
   add_sampling(command, options->sampling);
   add_speculation(command, options->speculation);

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
+#include "cli/model_flags.h"
 #include "cli/terminal.h"
 #include "engine/engine.h"
 #include "eval/reasoning_model.h"
@@ -21,6 +22,7 @@ struct Options {
   std::string model;
   std::optional<std::string> text, ids;
   float temperature = 1.0f;
+  ModelFlags model_flags;
   int threads = 0;
   bool json = false;
 };
@@ -60,8 +62,8 @@ void print_json(const std::vector<std::int32_t>& ids, const std::vector<float>& 
 
 void run(const Options& options) {
   Backend backend(thread_count(options.threads));
-  const eval::ReasoningModel model =
-      eval::load_reasoning_model(backend, options.model, eval::Prompting::kPlain);
+  const eval::ReasoningModel model = eval::load_reasoning_model(
+      backend, options.model, eval::Prompting::kPlain, options.model_flags.load());
   const std::vector<std::int32_t> ids = read_input(options, model.tokenizer);
   const std::int64_t vocab_size = model.model->config().vocab_size;
   for (const std::int32_t id : ids) {
@@ -74,9 +76,7 @@ void run(const Options& options) {
     throw Error("input", "one token alone has nothing before it", "give at least two tokens");
   }
 
-  EngineOptions engine_options;
-  engine_options.max_sequences = 1;
-  Engine engine(backend, *model.model, engine_options);
+  Engine engine(backend, *model.model, options.model_flags.engine(*model.model, 1));
   std::vector<float> entropies;
   const std::vector<float> log_probs = engine.score(ids, options.temperature, &entropies);
   const double total = std::accumulate(log_probs.begin(), log_probs.end(), 0.0);
@@ -113,6 +113,7 @@ void add_score(CLI::App& program) {
       ->check(number_within(0.01f, 100.0f))
       ->capture_default_str();
   add_json(command, options->json);
+  add_model_flags(command, options->model_flags);
   add_threads(command, options->threads);
   command.callback([options] { run(*options); });
 }

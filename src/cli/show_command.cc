@@ -40,7 +40,7 @@ Questions questions_of(const std::string& model, const eval::GenerationConfig& g
 void run(const Options& options) {
   const auto weights = WeightSource::open(options.model);
   const ModelConfig& config = weights->config();
-  const StoredTensors stored = weights->stored();
+  const StoredTensors stored = weights->contents();
   const eval::GenerationConfig generation = eval::read_generation_config(options.model);
   const ParameterCount count = count_parameters(config);
   const text::Tokenizer tokenizer = load_model_tokenizer(options.model);

@@ -200,11 +200,10 @@ Evaluation evaluate(Backend& backend, const ReasoningModel& model, const Evaluat
   const auto start = std::chrono::steady_clock::now();
   std::vector<Family> families = choose_families(options);
 
-  const EngineOptions engine_options;
-  Engine engine(backend, *model.model, engine_options);
+  Engine engine(backend, *model.model, options.engine);
   Evaluation evaluation;
   evaluation.tokens =
-      Sampling(engine, model, options, families).run(2 * engine_options.max_sequences, progress);
+      Sampling(engine, model, options, families).run(2 * options.engine.max_sequences, progress);
 
   std::vector<std::vector<double>> pass, consensus;
   Score& overall = evaluation.overall;

@@ -23,6 +23,7 @@ struct EvaluationOptions {
   // seed also draws the problems; step and sample are set for each completion.
   SamplingParams sampling;
   BootstrapOptions bootstrap;
+  EngineOptions engine;
 };
 
 struct Score {

@@ -78,13 +78,13 @@ std::vector<std::int32_t> find_end_ids(const fs::path& model, const GenerationCo
 }
 
 ReasoningModel load_reasoning_model(Backend& backend, const fs::path& directory,
-                                    Prompting prompting) {
+                                    Prompting prompting, const LoadOptions& options) {
   const GenerationConfig generation = read_generation_config(directory);
   text::Tokenizer tokenizer = load_model_tokenizer(directory);
   ChosenForm chosen = prompting == Prompting::kPlain
                           ? ChosenForm{text::PromptForm::plain(tokenizer), FormOrigin::kAsked}
                           : find_form(directory, generation, tokenizer);
-  std::unique_ptr<Model> model = Model::load(backend, directory, LoadOptions{});
+  std::unique_ptr<Model> model = Model::load(backend, directory, options);
 
   const std::int64_t vocab_size = model->config().vocab_size;
   if (tokenizer.vocab_size() > vocab_size) {

@@ -68,6 +68,7 @@ enum class Prompting { kAsTrained, kPlain };
 // A model directory or a GGUF file. Throws Error naming the file: a part is missing, or the parts
 // do not belong together.
 ReasoningModel load_reasoning_model(Backend& backend, const std::filesystem::path& directory,
-                                    Prompting prompting = Prompting::kAsTrained);
+                                    Prompting prompting = Prompting::kAsTrained,
+                                    const LoadOptions& options = {});
 
 }  // namespace r1::eval

@@ -235,14 +235,14 @@ class GgufWeights : public WeightSource {
 
   const ModelConfig& config() const override { return config_; }
 
-  StoredTensors stored() const override {
-    StoredTensors stored;
+  StoredTensors contents() const override {
+    StoredTensors contents;
     for (const GgufTensor& tensor : file_.tensors()) {
-      ++stored.count;
-      stored.values[ggml_type_name(tensor.type_number)] +=
+      ++contents.count;
+      contents.values[ggml_type_name(tensor.type_number)] +=
           static_cast<std::int64_t>(tensor.elements());
     }
-    return stored;
+    return contents;
   }
 
   AlignedBuffer<float> read(const std::string& name, const Shape& shape) const override {

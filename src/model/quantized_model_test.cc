@@ -49,6 +49,7 @@ class Decoded : public WeightSource {
  public:
   explicit Decoded(std::shared_ptr<const WeightSource> source) : source_(std::move(source)) {}
   const ModelConfig& config() const override { return source_->config(); }
+  StoredTensors contents() const override { return source_->contents(); }
   AlignedBuffer<float> read(const std::string& name, const Shape& shape) const override {
     return source_->read(name, shape);
   }

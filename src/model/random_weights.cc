@@ -53,6 +53,18 @@ GgmlType RandomWeights::type_of(const std::string& name, const Shape& shape) con
                       config_.tie_word_embeddings);
 }
 
+StoredTensors RandomWeights::contents() const {
+  StoredTensors contents;
+  Model shape(config_, Precision::bf16);
+  shape.visit_weights([&](const Weight& weight) {
+    ++contents.count;
+    const GgmlType type =
+        weight.shape.rank() == 2 ? type_of(weight.name, weight.shape) : GgmlType::f32;
+    contents.values[std::string(name_of(type))] += weight.count();
+  });
+  return contents;
+}
+
 AlignedBuffer<float> RandomWeights::read(const std::string& name, const Shape& shape) const {
   AlignedBuffer<float> values(static_cast<std::size_t>(shape.count()));
   if (shape.rank() == 2) {

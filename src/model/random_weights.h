@@ -17,6 +17,7 @@ class RandomWeights : public WeightSource {
   RandomWeights(const ModelConfig& config, GgufRecipe recipe);
 
   const ModelConfig& config() const override { return config_; }
+  StoredTensors contents() const override;
   AlignedBuffer<float> read(const std::string& name, const Shape& shape) const override;
   std::optional<StoredRows> stored(const std::string& name, const Shape& shape) const override;
 

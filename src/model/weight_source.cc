@@ -27,15 +27,15 @@ class HfWeights : public WeightSource {
 
   const ModelConfig& config() const override { return config_; }
 
-  StoredTensors stored() const override {
-    StoredTensors stored;
+  StoredTensors contents() const override {
+    StoredTensors contents;
     for (const std::string& name : directory_.names()) {
       const TensorInfo& tensor = directory_.tensor(name);
-      ++stored.count;
-      stored.values[std::string(name_of(tensor.dtype))] +=
+      ++contents.count;
+      contents.values[std::string(name_of(tensor.dtype))] +=
           static_cast<std::int64_t>(tensor.elements());
     }
-    return stored;
+    return contents;
   }
 
   AlignedBuffer<float> read(const std::string& name, const Shape& shape) const override {

@@ -30,7 +30,7 @@ class WeightSource {
 
   // Of what is there: prediction modules that are announced without weights do not count.
   virtual const ModelConfig& config() const = 0;
-  virtual StoredTensors stored() const = 0;
+  virtual StoredTensors contents() const = 0;
   // The values of a weight. Throws Error naming the tensor that is missing or has other extents.
   virtual AlignedBuffer<float> read(const std::string& name, const Shape& shape) const = 0;
   // The same as the file holds them, where a row of theirs is a run of whole blocks; nothing where
