@@ -11,6 +11,10 @@ if(R1_SANITIZE)
   target_compile_options(r1_flags INTERFACE
     -fsanitize=${R1_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_compile_definitions(r1_flags INTERFACE _GLIBCXX_ASSERTIONS)  # bounds of vector and span
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # GCC 12 takes what the checks add for uses of variables without a value.
+    target_compile_options(r1_flags INTERFACE -Wno-maybe-uninitialized)
+  endif()
   target_link_options(r1_flags INTERFACE -fsanitize=${R1_SANITIZE})
 endif()
 
