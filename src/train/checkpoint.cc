@@ -115,8 +115,9 @@ std::string write_state(const RunState& state, std::int64_t optimizer_steps) {
   return object.dump(2) + "\n";
 }
 
-// Keeps the newest `keep` checkpoints and the best one; 0 keeps all.
-void prune(const fs::path& run, std::int64_t keep, std::int64_t best_step) {
+}  // namespace
+
+void prune_checkpoints(const fs::path& run, std::int64_t keep, std::int64_t best_step) {
   if (keep == 0) return;
   std::vector<std::int64_t> steps = checkpoint_steps(run);
   for (std::int64_t i = 0; i + keep < std::ssize(steps); ++i) {
@@ -124,8 +125,6 @@ void prune(const fs::path& run, std::int64_t keep, std::int64_t best_step) {
     if (step != best_step) fs::remove_all(checkpoint_path(run, step));
   }
 }
-
-}  // namespace
 
 void save_model(const fs::path& directory, const Model& model, const ModelFiles& files) {
   model.save(directory);
@@ -153,7 +152,7 @@ void save_checkpoint(const fs::path& run, const Checkpoint& checkpoint, const Ru
                         write_state(state, checkpoint.optimizer.steps()));
   write_file_atomically(directory.path() / "recipe.yaml", resolved_recipe);
   directory.commit();
-  prune(run, keep, state.best_step);
+  prune_checkpoints(run, keep, state.best_step);
 }
 
 std::optional<fs::path> newest_checkpoint(const fs::path& run) {

@@ -41,6 +41,10 @@ void save_checkpoint(const std::filesystem::path& run, const Checkpoint& checkpo
                      const RunState& state, const ModelFiles& files,
                      const std::string& resolved_recipe, std::int64_t keep);
 
+// Removes all but the newest `keep` checkpoints and the best one; 0 keeps all. Saving does so; a
+// resumed run does too, as its forerunner may have been killed in between.
+void prune_checkpoints(const std::filesystem::path& run, std::int64_t keep, std::int64_t best_step);
+
 // The newest checkpoint of a run directory, if it has any.
 std::optional<std::filesystem::path> newest_checkpoint(const std::filesystem::path& run);
 

@@ -84,7 +84,10 @@ class Reinforcement {
     optimizer_.emplace(*model_, recipe_.optimizer);
     engine_.emplace(backend_, *model_, engine_options());
     source_.emplace(recipe_, tokenizer_, *engine_);
-    if (resumed) state_ = load_checkpoint(backend_, *resumed, checkpoint(), resolved_);
+    if (resumed) {
+      state_ = load_checkpoint(backend_, *resumed, checkpoint(), resolved_);
+      prune_checkpoints(run_.root(), recipe_.run.save_total_limit, state_.best_step);
+    }
     run_.create();
     write_file_atomically(run_.recipe(), resolved_);
     announce();

@@ -45,7 +45,10 @@ class Pretraining {
         model_config_json(recipe_.model, tokenizer_->vocab_size(), recipe_.run.precision), "model");
     model_ = Model::initialise(backend_, config, config.precision(), recipe_.run.seed);
     optimizer_.emplace(*model_, recipe_.optimizer);
-    if (resumed) state_ = load_checkpoint(backend_, *resumed, checkpoint(), resolved_);
+    if (resumed) {
+      state_ = load_checkpoint(backend_, *resumed, checkpoint(), resolved_);
+      prune_checkpoints(run_.root(), recipe_.run.save_total_limit, state_.best_step);
+    }
     run_.create();
     write_file_atomically(run_.recipe(), resolved_);
     announce();
