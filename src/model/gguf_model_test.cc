@@ -184,7 +184,7 @@ TEST_F(GgufModelTest, TheNumberOfThreadsDoesNotShowAndErrorsAreThoseOfTheFile) {
   };
   EXPECT_EQ(bytes("one.gguf"), bytes("three.gguf"));
   const auto copy = WeightSource::open(folder_ / "one.gguf");
-  EXPECT_EQ(copy->stored().count, std::ssize(one));
+  EXPECT_EQ(copy->contents().count, std::ssize(one));
   int checked = 0;
   for (std::size_t i = 0; i < one.size(); ++i) {
     EXPECT_EQ(one[i].difference, three[i].difference);
