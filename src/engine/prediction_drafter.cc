@@ -1,3 +1,5 @@
+#include <numeric>
+
 #include "engine/network_drafter.h"
 
 namespace r1 {
@@ -15,7 +17,7 @@ class PredictionDrafter final : public NetworkDrafter {
                       std::span<const std::size_t> wanting) override {
     batch_.clear();
     rows_.clear();
-    last_rows_.clear();
+    wanted_rows_.clear();
     auto next_wanting = wanting.begin();
     for (std::size_t i = 0; i < draftees.size(); ++i) {
       const auto& [sequence, first_row, rows, wanted] = draftees[i];
@@ -25,7 +27,7 @@ class PredictionDrafter final : public NetworkDrafter {
         rows_.push_back(static_cast<std::int32_t>(first_row + row));
       }
       if (next_wanting == wanting.end() || *next_wanting != i) continue;
-      last_rows_.push_back(static_cast<std::int32_t>(batch_.rows() - 1));
+      wanted_rows_.push_back(static_cast<std::int32_t>(batch_.rows() - 1));
       ++next_wanting;
     }
     return predict(ctx, select_rows(ctx, states, rows_));
@@ -34,11 +36,11 @@ class PredictionDrafter final : public NetworkDrafter {
   Predicting go_on(const ForwardContext& ctx, std::span<Sequence* const> sequences,
                    std::span<const std::int32_t> rows) override {
     batch_.clear();
-    last_rows_.clear();
+    wanted_rows_.clear();
     for (const Sequence* sequence : sequences) {
       // The newest token is the row's next one.
       const std::int64_t newest = std::ssize(sequence->tokens) - 1;
-      last_rows_.push_back(static_cast<std::int32_t>(batch_.rows()));
+      wanted_rows_.push_back(static_cast<std::int32_t>(batch_.rows()));
       batch_.append(sequence->part(newest, 1), newest - 1, sequence->run.pages);
     }
     return predict(ctx, select_rows(ctx, states_, rows));
@@ -46,14 +48,20 @@ class PredictionDrafter final : public NetworkDrafter {
 
   // Runs the module on the batch, whose ids are each row's next token.
   Predicting predict(const ForwardContext& ctx, const Tensor& previous) {
-    states_ = model_.predict_further(ctx, 0, previous, batch_.ids, batch_).normed;
-    return {states_, last_rows_};
+    ForwardOptions options;
+    options.wanted_rows = wanted_rows_;
+    states_ = model_.predict_further(ctx, 0, previous, batch_.ids, batch_, options).normed;
+    places_.resize(wanted_rows_.size());
+    std::iota(places_.begin(), places_.end(), 0);
+    return {states_, places_};
   }
 
   Model& model_;
-  Tensor states_;  // the module's, of the rows computed last
+  Tensor states_;  // the module's, of the rows that were wanted last
   Batch batch_;
-  std::vector<std::int32_t> rows_, last_rows_;
+  std::vector<std::int32_t> rows_;         // of the model's states that are read
+  std::vector<std::int32_t> wanted_rows_;  // of the batch
+  std::vector<std::int32_t> places_;       // of the same in states_: 0, 1, ...
 };
 
 }  // namespace

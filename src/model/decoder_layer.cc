@@ -63,6 +63,7 @@ Tensor DecoderLayer::forward(const ForwardContext& ctx, Tensor x, const Batch& b
                 return attention.forward(ctx, attention_input, batch, cache, table);
               },
               attention_));
+  if (options.wanted_rows) x = select_rows(ctx, x, *options.wanted_rows);
   const Tensor normed = rms_norm(ctx, x, feed_forward_norm_, eps_);
   if (DenseFeedForward* dense = std::get_if<DenseFeedForward>(&feed_forward_)) {
     return add(ctx, x, dense->forward(ctx, normed));

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <variant>
 #include <vector>
@@ -35,6 +36,9 @@ struct ForwardOptions {
   bool recompute_layers = false;        // trade a second forward for the activations' memory
   float sequence_balance_alpha = 0.0f;  // > 0 with a tape: adds the balance loss's gradient
   ForwardTrace* trace = nullptr;
+  // For predict_further(): the rows whose states are wanted; none: all. The others end once their
+  // keys and values are stored.
+  std::optional<std::span<const std::int32_t>> wanted_rows;
 };
 
 // Multi-head latent attention (DeepSeek-V2 report, section 2.1), in the absorbed form: queries are

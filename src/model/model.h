@@ -50,7 +50,7 @@ class Model {
   Tensor forward(const ForwardContext& ctx, const Batch& batch, const ForwardOptions& options = {});
   // States of prediction module `depth` (0: one token further than the model itself), normed for
   // the head. `previous` is the model's forward() or the residual of the module before;
-  // next_ids [T]: each row's next token at that depth.
+  // next_ids [T]: each row's next token at that depth. With options.wanted_rows, theirs alone.
   MultiTokenPrediction::States predict_further(const ForwardContext& ctx, std::int64_t depth,
                                                const Tensor& previous,
                                                std::span<const std::int32_t> next_ids,
