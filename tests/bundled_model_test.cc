@@ -52,12 +52,12 @@ TEST(BundledModel, SpeculationChangesNoBit) {
   for (const Isa isa : supported_isas()) {
     Backend backend(2, isa);
     const eval::ReasoningModel model = eval::load_reasoning_model(backend, kModel);
-    const auto twin = Model::load(backend, kModel, /*training=*/false);
+    const auto twin = Model::load(backend, kModel, LoadOptions{});
     Engine plain(backend, *model.model);
     for (const DraftSource source :
          {DraftSource::prediction_module, DraftSource::draft_model, DraftSource::prompt_lookup}) {
       EngineOptions engine_options;
-      engine_options.speculation = {source, 3, twin.get()};
+      engine_options.speculation = {.source = source, .tokens = 3, .draft_model = twin.get()};
       Engine engine(backend, *model.model, engine_options);
       // The others are slow; what they share with the fastest is tested nearer by.
       const std::uint32_t problems = isa == choose_isa() ? 6 : 1;
@@ -75,9 +75,9 @@ TEST(BundledModel, SpeculationChangesNoBit) {
           return [&text](const text::SectionEvent& event) { text += event.text; };
         };
         const eval::Answer wanted =
-            eval::ask(plain, model, problem.question, options, collect(wanted_shown));
+            eval::ask(plain, model, model.pose(problem.question), options, collect(wanted_shown));
         const eval::Answer answer =
-            eval::ask(engine, model, problem.question, options, collect(shown));
+            eval::ask(engine, model, model.pose(problem.question), options, collect(shown));
         EXPECT_EQ(answer.text, wanted.text);
         EXPECT_EQ(shown, wanted_shown);
         EXPECT_EQ(answer.finish, wanted.finish);
@@ -106,7 +106,8 @@ TEST(BundledModel, ItsPredictionModuleIsMostlyRight) {
   for (std::uint64_t i = 0; i < 10; ++i) {
     eval::AskOptions options;
     options.max_tokens = 192;
-    eval::ask(engine, model, task.generate(tasks::Split::kHeldOut, 5, i).question, options);
+    eval::ask(engine, model, model.pose(task.generate(tasks::Split::kHeldOut, 5, i).question),
+              options);
   }
   const SpeculationStats& stats = engine.stats().speculation;
   EXPECT_GT(stats.total_drafted(), 100);

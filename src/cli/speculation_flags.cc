@@ -52,6 +52,9 @@ Speculation load_speculation(Backend& backend, const SpeculationFlags& flags,
       flags.source.value_or(names_model ? DraftSource::draft_model : DraftSource::none);
   speculation.options.tokens = flags.tokens;
   const bool needs_model = speculation.options.source == DraftSource::draft_model;
+  if (flags.tokens > 0 && speculation.options.source == DraftSource::none) {
+    throw UsageError("--draft-tokens", "needs --speculate HOW");
+  }
   if (needs_model && !names_model) throw UsageError("--speculate draft", "needs --draft MODEL");
   if (!needs_model && names_model) throw UsageError("--draft", "needs --speculate draft");
   if (needs_model) {

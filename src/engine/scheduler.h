@@ -39,8 +39,8 @@ class Scheduler {
   // Decoding sequences come first, then those that read their prompts, then waiting ones as slots,
   // rows and pages allow, the oldest first. When pages run out the youngest goes back to wait.
   std::span<Item> plan();
-  // Pages for up to `wanted` proposals after the sequence's tokens; returns for how many. Those of
-  // a longer context are had only while all sequences keep room to grow.
+  // Pages for up to `wanted` proposals after the sequence's tokens; returns for how many. New pages
+  // are taken only while every running sequence could have one more.
   std::int64_t reserve(Sequence& sequence, std::int64_t wanted);
   // The kept rows are in the cache and may be shared; those that finished leave.
   void advance();

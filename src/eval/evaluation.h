@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/engine.h"
 #include "eval/bootstrap.h"
 #include "eval/reasoning_model.h"
 #include "tasks/task.h"

@@ -57,7 +57,7 @@ std::vector<Request> make_requests(const ReasoningModel& model,
     const tasks::Problem problem =
         family.generate(tasks::Split::kHeldOut, kProblemSeed, number / families.size());
     Request request;
-    request.prompt = model.encode_prompt(problem.question);
+    request.prompt = model.form.prompt(model.pose(problem.question)).ids;
     request.sampling = options.sampling;
     request.sampling.sample = static_cast<std::uint32_t>(number);
     request.max_tokens = options.max_tokens;

@@ -61,7 +61,9 @@ std::vector<LayerRouting> measure_routing(Backend& backend, Model& model,
     batch.append(ids.subspan(start, count), static_cast<std::int64_t>(start), pages);
     ForwardTrace trace;
     arena.reset();
-    model.forward({backend, arena, model.precision(), nullptr}, batch, {.trace = &trace});
+    ForwardOptions options;
+    options.trace = &trace;
+    model.forward({backend, arena, model.precision(), nullptr}, batch, options);
     if (layers.empty()) layers.resize(trace.routing.size());
     for (std::size_t i = 0; i < layers.size(); ++i) {
       const ForwardTrace::LayerRouting& routed = trace.routing[i];
