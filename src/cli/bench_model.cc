@@ -10,6 +10,7 @@
 #include "cli/model_flags.h"
 #include "cli/terminal.h"
 #include "engine/throughput.h"
+#include "model/gguf_tokenizer.h"
 #include "model/published_shapes.h"
 #include "model/random_weights.h"
 
@@ -17,7 +18,7 @@ namespace r1::cli {
 namespace {
 
 struct Options {
-  std::string model, shape, type = "q8_0";
+  std::string model, shape, write, tokenizer, type = "q8_0";
   std::vector<std::int64_t> prompts = {512}, generated = {128}, depths = {0}, sequences = {1};
   std::int64_t repetitions = 3;
   ModelFlags model_flags;
@@ -47,12 +48,25 @@ std::vector<ThroughputTest> tests_of(const Options& options) {
   return tests;
 }
 
+// A GGUF file of the shape, for other programs to be measured on.
+void write_model(const Options& options, const WeightSource& source) {
+  if (options.shape.empty() || options.tokenizer.empty()) {
+    throw UsageError("--write", "it needs --shape and --tokenizer",
+                     "the tokenizer of any model whose vocabulary is not larger will do");
+  }
+  write_gguf(options.write, source, load_model_tokenizer(options.tokenizer),
+             {.name = options.shape,
+              .recipe = parse_gguf_recipe(options.type),
+              .threads = thread_count(options.threads)});
+}
+
 void run(const Options& options) {
   if (options.model.empty() == options.shape.empty()) {
     throw UsageError("bench", "there is nothing to measure",
                      "name a model (--model), a shape (--shape), or a subcommand");
   }
   const std::shared_ptr<const WeightSource> source = open_source(options);
+  if (!options.write.empty()) return write_model(options, *source);
   const WeightBytes bytes = weight_bytes(*source);
   Backend backend(thread_count(options.threads));
   const std::string name =
@@ -138,6 +152,12 @@ void add_model_bench(CLI::App& bench) {
   bench.add_option("--repetitions", options->repetitions, "Times that each test is run.")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1000}))
       ->capture_default_str();
+  bench
+      .add_option("--write", options->write,
+                  "Write the shape with its random weights as a GGUF file, and measure nothing.")
+      ->type_name("FILE");
+  bench.add_option("--tokenizer", options->tokenizer, "For --write: a model to take it from.")
+      ->type_name("MODEL");
   add_model_flags(bench, options->model_flags);
   add_threads(bench, options->threads);
   add_json(bench, options->json);

@@ -173,6 +173,9 @@ struct Item {
   GgmlType wanted;
   // Gives the values piece by piece, in order.
   std::function<void(const std::function<void(std::span<const float>)>&)> produce;
+  // The weights that lie in the tensor one after the other, if it holds them as they are.
+  std::vector<std::string> weights = {};
+  Shape weight_shape = {};
 };
 
 // Hugging Face's halves of a head to llama's neighbouring pairs: the inverse of halves_from_pairs.
@@ -204,8 +207,8 @@ class Exporter {
   std::vector<Item>& items() { return items_; }
 
  private:
-  void push(const std::string& name, std::vector<std::int64_t> shape,
-            decltype(Item::produce) produce) {
+  Item& push(const std::string& name, std::vector<std::int64_t> shape,
+             decltype(Item::produce) produce) {
     const bool tied = config_.tie_word_embeddings;
     const std::int64_t layers = config_.num_hidden_layers;
     GgmlType type = GgmlType::f32, wanted = GgmlType::f32;
@@ -213,7 +216,7 @@ class Exporter {
       wanted = gguf_wanted_type(recipe_, name, layers, tied);
       type = gguf_type_of(recipe_, name, shape.back(), layers, tied);
     }
-    items_.push_back({{name, type, std::move(shape)}, wanted, std::move(produce)});
+    return items_.emplace_back(Item{{name, type, std::move(shape)}, wanted, std::move(produce)});
   }
 
   void add(const std::string& name, const Shape& shape) {
@@ -226,27 +229,36 @@ class Exporter {
     const bool llama = config_.model_type == "llama";
     const bool query = llama && target.name.find(".attn_q.") != std::string::npos;
     const bool key = llama && target.name.find(".attn_k.") != std::string::npos;
-    push(target.name, std::move(extents), [this, name, shape, query, key](const auto& take) {
-      AlignedBuffer<float> values = weights_.read(name, shape);
-      if (query || key) {
-        values =
-            pairs_from_halves(query ? config_.num_attention_heads : config_.num_key_value_heads,
-                              config_.head_dim, values);
-      }
-      take(values.span());
-    });
+    Item& item =
+        push(target.name, std::move(extents), [this, name, shape, query, key](const auto& take) {
+          AlignedBuffer<float> values = weights_.read(name, shape);
+          if (query || key) {
+            values =
+                pairs_from_halves(query ? config_.num_attention_heads : config_.num_key_value_heads,
+                                  config_.head_dim, values);
+          }
+          take(values.span());
+        });
+    if (query || key || shape.rank() != 2) return;
+    item.weights = {name};
+    item.weight_shape = shape;
   }
 
   void add_experts(const std::string& first, const std::string& target, const Shape& shape) {
     const std::size_t at = first.find(".experts.0.") + std::string_view(".experts.").size();
-    push(target, {config_.n_routed_experts, shape[0], shape[1]},
-         [this, first, at, shape](const auto& take) {
-           for (std::int64_t expert = 0; expert < config_.n_routed_experts; ++expert) {
-             std::string name = first;
-             name.replace(at, 1, fmt::to_string(expert));
-             take(weights_.read(name, shape).span());
-           }
-         });
+    std::vector<std::string> names;
+    for (std::int64_t expert = 0; expert < config_.n_routed_experts; ++expert) {
+      names.push_back(first);
+      names.back().replace(at, 1, fmt::to_string(expert));
+    }
+    Item& item = push(target, {config_.n_routed_experts, shape[0], shape[1]},
+                      [this, names, shape](const auto& take) {
+                        for (const std::string& name : names) {
+                          take(weights_.read(name, shape).span());
+                        }
+                      });
+    item.weights = std::move(names);
+    item.weight_shape = shape;
   }
 
   // The key half transposed per head, [heads, latent, nope], and the value half.
@@ -292,6 +304,19 @@ class Exporter {
   const GgufRecipe& recipe_;
   std::vector<Item> items_;
 };
+
+// Blocks that the source has in the tensor's type already are copied; false if there is another.
+bool copy_blocks(const WeightSource& weights, const Item& item, GgufWriter& writer) {
+  const auto is_same = [&](const std::string& name) {
+    const std::optional<StoredRows> rows = weights.stored(name, item.weight_shape);
+    return rows && rows->type == item.spec.type;
+  };
+  if (item.weights.empty() || !std::ranges::all_of(item.weights, is_same)) return false;
+  for (const std::string& name : item.weights) {
+    writer.append(item.spec.name, weights.stored(name, item.weight_shape)->bytes);
+  }
+  return true;
+}
 
 }  // namespace
 
@@ -367,14 +392,15 @@ std::vector<WrittenTensor> write_gguf(const fs::path& path, const WeightSource& 
   for (const Item& item : exporter.items()) {
     WrittenTensor& tensor = written.emplace_back();
     tensor = {item.spec.name, item.spec.type, item.wanted};
+    if (options.progress) options.progress(std::ssize(written), std::ssize(exporter.items()));
     const std::string where = fmt::format("{}: tensor \"{}\"", path.native(), item.spec.name);
+    if (copy_blocks(weights, item, writer)) continue;
     item.produce([&](std::span<const float> values) {
       const EncodedValues encoded = encode_values(pool, item.spec.type, values, where);
       writer.append(item.spec.name, std::span<const std::byte>(encoded.blocks));
       tensor.squares += encoded.squares;
       tensor.difference += encoded.difference;
     });
-    if (options.progress) options.progress(std::ssize(written), std::ssize(exporter.items()));
   }
   writer.commit();
   return written;

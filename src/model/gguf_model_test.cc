@@ -18,6 +18,8 @@
 #include "model/gguf_tokenizer.h"
 #include "model/gguf_weights.h"
 #include "model/model.h"
+#include "model/model_test_config.h"
+#include "model/random_weights.h"
 
 namespace r1 {
 namespace {
@@ -320,6 +322,33 @@ TEST(GgufTokenizer, RefusesWhatItDoesNotKnow) {
   } catch (const Error& error) {
     EXPECT_THAT(error.what(), HasSubstr("\"llama\""));
   }
+}
+
+// Also of mixed types, and for experts, which lie in one tensor.
+TEST_F(GgufModelTest, BlocksOfTheWantedTypeAreCopied) {
+  ModelConfig config = model_test::tiny_config();
+  config.vocab_size = 8192;
+  config.hidden_size = 256;
+  config.intermediate_size = 512;
+  config.moe_intermediate_size = 256;
+  config.num_nextn_predict_layers = 0;
+  const RandomWeights original(config, parse_gguf_recipe("q4_k_m"));
+  const fs::path file = folder_ / "copied.gguf";
+  const auto written = write_gguf(file, original, load_model_tokenizer("models/r1-zero-nano"),
+                                  {.name = "x", .recipe = parse_gguf_recipe("q4_k_m")});
+  const auto copy = WeightSource::open(file);
+  int compared = 0;
+  Model model(config, Precision::bf16);
+  model.visit_weights([&](const Weight& weight) {
+    if (weight.shape.rank() != 2 || weight.name.find("kv_b_proj") != std::string::npos) return;
+    const auto wanted = original.stored(weight.name, weight.shape);
+    const auto found = copy->stored(weight.name, weight.shape);
+    ASSERT_TRUE(wanted && found) << weight.name;
+    EXPECT_EQ(found->type, wanted->type) << weight.name;
+    EXPECT_TRUE(std::ranges::equal(found->bytes, wanted->bytes)) << weight.name;
+    ++compared;
+  });
+  EXPECT_GT(compared, 50);
 }
 
 }  // namespace
