@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
+#include "cli/measured_text.h"
 #include "cli/model_files.h"
 #include "cli/terminal.h"
 #include "engine/engine.h"
@@ -27,31 +28,6 @@ struct Options {
   int threads = 0;
   bool json = false;
 };
-
-constexpr std::size_t kMaxTextBytes = std::size_t{16} << 20;
-
-// Prose, arithmetic, a program and Chinese: what a reasoning model writes.
-constexpr std::string_view kText =
-    R"(The tortoise had promised to be at the river before the heat of the day, and so it left while
-the hills were still grey. Halfway there it stopped to think. "If I walk at this pace," it said,
-"I shall need three more hours; but if the fox carries me across the meadow, two will do."
-
-Let x be the number of apples in the first basket. The second holds twice as many, and together
-they hold 51, so x + 2x = 51, which gives 3x = 51 and therefore x = 17. Check: 17 + 34 = 51. Wait,
-the question asks for the second basket. That is 2 * 17 = 34, so the answer is 34.
-
-def greatest_common_divisor(a, b):
-    while b != 0:
-        a, b = b, a % b
-    return abs(a)
-
-print(greatest_common_divisor(252, 105))  # 21
-
-Water boils at 100 degrees Celsius at sea level, and at a lower temperature on a mountain, because
-the pressure of the air is smaller there. This is why rice takes longer to cook in a high village.
-
-小明有十二支铅笔,送给朋友五支,又买了八支。他现在有多少支?首先,十二减五等于七;然后,七加八等于十五。所以他有十五支铅笔。
-)";
 
 std::vector<float> score(Backend& backend, const std::filesystem::path& path,
                          std::span<const std::int32_t> ids, QuantizedProduct product) {
@@ -123,15 +99,9 @@ void run(const Options& options) {
   parse_gguf_recipe(options.type);
   const int threads = thread_count(options.threads);
   const ModelConfig config = WeightSource::open(options.source)->config();
-  const std::string text =
-      options.text_file ? read_text_file(*options.text_file, kMaxTextBytes) : std::string(kText);
-  std::vector<std::int32_t> ids =
-      load_model_tokenizer(options.source).encode(text, {.add_bos = true});
-  const std::int64_t limit = std::min(options.tokens, config.max_position_embeddings);
-  if (std::ssize(ids) > limit) ids.resize(static_cast<std::size_t>(limit));
-  if (ids.size() < 2) {
-    throw Error(options.text_file.value_or("text"), "has fewer than two tokens");
-  }
+  const std::vector<std::int32_t> ids =
+      read_measured_text(options.text_file, load_model_tokenizer(options.source),
+                         std::min(options.tokens, config.max_position_embeddings));
 
   // One model at a time is in memory. A model without a use is not written: scoring goes first.
   Backend backend(threads);

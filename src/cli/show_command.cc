@@ -8,9 +8,12 @@
 #include "base/error.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
+#include "cli/measured_text.h"
+#include "cli/model_flags.h"
 #include "cli/terminal.h"
 #include "eval/reasoning_model.h"
 #include "model/gguf_tokenizer.h"
+#include "model/routing_statistics.h"
 #include "model/weight_source.h"
 
 namespace r1::cli {
@@ -18,7 +21,10 @@ namespace {
 
 struct Options {
   std::string model;
-  bool json = false;
+  std::optional<std::string> text_file;
+  ModelFlags model_flags;
+  int threads = 0;
+  bool routing = false, json = false;
 };
 
 // How a model is asked. One whose template we cannot run can still be shown.
@@ -37,7 +43,48 @@ Questions questions_of(const std::string& model, const eval::GenerationConfig& g
   return {fmt::format("unusable: {}", error.what()), false, generation.end_ids};
 }
 
+// How a text spreads over the experts of each layer.
+void show_routing(const Options& options) {
+  constexpr std::int64_t kMostTokens = 4096, kBusiest = 5;
+  Backend backend(thread_count(options.threads));
+  const std::unique_ptr<Model> model =
+      Model::load(backend, options.model, options.model_flags.load());
+  const ModelConfig& config = model->config();
+  if (config.n_routed_experts == 0) {
+    throw Error(options.model, "has no routed experts", "every token goes through all its weights");
+  }
+  const std::vector<std::int32_t> ids =
+      read_measured_text(options.text_file, load_model_tokenizer(options.model),
+                         std::min(kMostTokens, config.max_position_embeddings));
+  const std::vector<LayerRouting> layers = measure_routing(backend, *model, ids);
+  if (options.json) {
+    nlohmann::ordered_json rows = nlohmann::ordered_json::array();
+    for (const LayerRouting& layer : layers) {
+      rows.push_back({{"layer", layer.layer},
+                      {"imbalance", layer.imbalance()},
+                      {"evenness", layer.evenness()},
+                      {"unused", layer.unused()},
+                      {"load", layer.load}});
+    }
+    show(nlohmann::ordered_json({{"tokens", ids.size()}, {"layers", rows}}).dump() + "\n");
+    return;
+  }
+  fmt::print("{} tokens, {} of {} experts each\n{:>5}  {:>9}  {:>8}  {:>6}  busiest (tokens)\n",
+             ids.size(), config.num_experts_per_tok, config.n_routed_experts, "layer", "max/mean",
+             "evenness", "unused");
+  for (const LayerRouting& layer : layers) {
+    std::string busiest;
+    for (const std::int64_t expert : layer.busiest(kBusiest)) {
+      busiest += fmt::format("{}{} ({})", busiest.empty() ? "" : ", ", expert,
+                             layer.load[static_cast<std::size_t>(expert)]);
+    }
+    fmt::print("{:>5}  {:>9.2f}  {:>8.3f}  {:>6}  {}\n", layer.layer, layer.imbalance(),
+               layer.evenness(), layer.unused(), busiest);
+  }
+}
+
 void run(const Options& options) {
+  if (options.routing) return show_routing(options);
   const auto weights = WeightSource::open(options.model);
   const ModelConfig& config = weights->config();
   const StoredTensors stored = weights->contents();
@@ -106,7 +153,15 @@ void add_show(CLI::App& program) {
   CLI::App& command = *program.add_subcommand("show", "Describe a model.")->group(kUseGroup);
   const auto options = std::make_shared<Options>();
   add_model(command, options->model);
+  CLI::Option* routing = command.add_flag("--routing", options->routing,
+                                          "Read a text, and tell how it spreads over the experts.");
+  command
+      .add_option("--text", options->text_file, "For --routing: a file (default: a short text).")
+      ->type_name("FILE")
+      ->needs(routing);
   add_json(command, options->json);
+  add_model_flags(command, options->model_flags);
+  add_threads(command, options->threads);
   command.callback([options] { run(*options); });
 }
 
