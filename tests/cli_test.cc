@@ -393,6 +393,41 @@ TEST_F(CliModel, QuantizeTellsWhatItCosts) {
   expect_error(run_program({"quantize", model(), "x", "--type", "q8_0"}), 2, ".gguf");
 }
 
+TEST_F(CliModel, QuantisedWeightsAndCacheAreAskedForByName) {
+  const std::string file = (folder_ / "q8.gguf").string();
+  ASSERT_EQ(run_program({"convert", model(), file, "--type", "q8_0"}).exit_code, 0);
+  const auto score = [&](const std::vector<std::string>& flags) {
+    std::vector<std::string> arguments = {"score", file, "--text", "12 + 30 = 42", "--json"};
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
+    return parse(run_program(arguments))["mean_log_prob"].get<double>();
+  };
+  const double int8 = score({});
+  EXPECT_EQ(score({"--activations", "int8"}), int8);
+  EXPECT_NE(score({"--activations", "bf16"}), int8);
+  EXPECT_NEAR(score({"--activations", "bf16"}), int8, 0.05);
+  EXPECT_EQ(score({"--memory", "2G"}), int8);
+  expect_error(run_program({"score", file, "--text", "1 + 1", "--memory", "1M"}), 1, "--memory");
+  expect_error(run_program({"score", file, "--text", "1 + 1", "--activations", "int4"}), 2, "int8");
+  // Keys rotated in 16 dimensions are no whole block.
+  expect_error(run_program({"score", file, "--text", "1 + 1", "--kv-cache", "q8_0"}), 1, "blocks");
+}
+
+TEST_F(CliModel, BenchMeasuresAModelAndShowItsRouting) {
+  const json bench =
+      parse(run_program({"bench", "--model", model(), "--prompt", "16", "--generate", "4",
+                         "--sequences", "1,3", "--repetitions", "1", "--json"}));
+  ASSERT_EQ(bench["tests"].size(), 3u);
+  EXPECT_EQ(bench["tests"][2]["test"], "tg4 x 3");
+  for (const json& test : bench["tests"]) EXPECT_GT(test["tokens_per_second"], 0.0);
+  expect_error(run_program({"bench"}), 2, "--shape");
+  expect_error(run_program({"bench", "--shape", "r2"}), 1, "r1-distill-qwen-1.5b");
+
+  const json routing = parse(run_program({"show", model(), "--routing", "--json"}));
+  std::int64_t load = 0;
+  for (const json& tokens : routing["layers"][0]["load"]) load += tokens.get<std::int64_t>();
+  EXPECT_EQ(load, 2 * routing["tokens"].get<std::int64_t>());
+}
+
 TEST_F(CliModel, AChatRemembersItsTurnsUntilANewOneBegins) {
   // Without an open <think> in the prompt, all that a model of noise says is an answer.
   const fs::path plain = folder_ / "plain-chat";
