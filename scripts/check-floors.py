@@ -15,7 +15,7 @@ FLOORS = [
     ["quant"],
     ["backend"],
     ["ops", "text", "formats"],
-    ["model"],
+    ["hub", "model"],
     ["engine"],
     ["tasks"],
     ["train", "eval", "serve"],
