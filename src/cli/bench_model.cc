@@ -136,7 +136,8 @@ void add_model_bench(CLI::App& bench) {
         ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 20))
         ->capture_default_str();
   };
-  bench.add_option("--model", options->model, "Model to measure.")->type_name("PATH");
+  resolve_name(bench.add_option("--model", options->model, "Model to measure."))
+      ->type_name("MODEL");
   bench
       .add_option("--shape", options->shape,
                   fmt::format("Or a shape with random weights: {}.",

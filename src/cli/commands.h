@@ -18,9 +18,14 @@ void add_report(CLI::App& program);
 void add_eval(CLI::App& program);
 void add_tasks(CLI::App& program);
 void add_bench(CLI::App& program);
+void add_pull(CLI::App& program);
+void add_list_models(CLI::App& program);
+void add_rm(CLI::App& program);
+void add_fit(CLI::App& program);
 
 // Sections of `r1 --help`.
 inline constexpr const char* kUseGroup = "Use a model";
+inline constexpr const char* kStoreGroup = "Keep models";
 inline constexpr const char* kTrainGroup = "Train a model";
 inline constexpr const char* kMeasureGroup = "Measure";
 

@@ -42,7 +42,9 @@ void add_convert(CLI::App& program) {
                            "how far each tensor moved.")
            ->group(kUseGroup);
   const auto options = std::make_shared<Options>();
-  command.add_option("SOURCE", options->source, "Directory of a model, or a .gguf file.")
+  resolve_name(command.add_option("SOURCE", options->source,
+                                  "Directory of a model, a .gguf file, or the name of a model that "
+                                  "was pulled."))
       ->required();
   command.add_option("TARGET", options->target, "A .gguf file, or a directory to make.")
       ->required();

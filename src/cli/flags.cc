@@ -9,11 +9,25 @@
 
 #include "base/error.h"
 #include "formats/json.h"
+#include "hub/cache.h"
 
 namespace r1::cli {
 
-void add_model(CLI::App& command, std::string& directory) {
-  command.add_option("MODEL", directory, "Directory of the model, or a .gguf file.")->required();
+CLI::Option* resolve_name(CLI::Option* option) {
+  return option->transform(CLI::Validator(
+      [](std::string& text) {
+        text = hub::resolve_model(text).string();
+        return std::string();
+      },
+      {}));
+}
+
+CLI::Option* add_model(CLI::App& command, std::string& directory) {
+  return resolve_name(
+             command.add_option(
+                 "MODEL", directory,
+                 "Directory of the model, a .gguf file, or the name of one that was pulled."))
+      ->required();
 }
 
 void add_json(CLI::App& command, bool& json) {

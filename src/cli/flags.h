@@ -47,7 +47,9 @@ CLI::Option* add_choice(CLI::App& command, const std::string& flag, Target& targ
       std::move(description));
 }
 
-void add_model(CLI::App& command, std::string& directory);
+CLI::Option* add_model(CLI::App& command, std::string& directory);
+// Names of pulled models are taken for their place in the cache (hub/cache.h).
+CLI::Option* resolve_name(CLI::Option* option);
 void add_json(CLI::App& command, bool& json);
 
 // 0: one per hardware thread.

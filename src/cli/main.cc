@@ -20,17 +20,21 @@ using AddCommand = void (*)(CLI::App&);
 
 // The commands, in the order of `r1 --help`.
 constexpr AddCommand kCommands[] = {
-    r1::cli::add_run,       //
-    r1::cli::add_score,     //
-    r1::cli::add_tokenize,  //
-    r1::cli::add_show,      //
-    r1::cli::add_convert,   //
-    r1::cli::add_quantize,  //
-    r1::cli::add_train,     //
-    r1::cli::add_report,    //
-    r1::cli::add_tasks,     //
-    r1::cli::add_eval,      //
-    r1::cli::add_bench,     //
+    r1::cli::add_run,          //
+    r1::cli::add_score,        //
+    r1::cli::add_tokenize,     //
+    r1::cli::add_show,         //
+    r1::cli::add_convert,      //
+    r1::cli::add_quantize,     //
+    r1::cli::add_fit,          //
+    r1::cli::add_pull,         //
+    r1::cli::add_list_models,  //
+    r1::cli::add_rm,           //
+    r1::cli::add_train,        //
+    r1::cli::add_report,       //
+    r1::cli::add_tasks,        //
+    r1::cli::add_eval,         //
+    r1::cli::add_bench,        //
 };
 
 enum ExitCode { kFine = 0, kFailed = 1, kWrongUsage = 2 };

@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <limits>
 #include <utility>
 
@@ -22,6 +23,8 @@ namespace {
 // Set by the signal handler, which can reach nothing but what lives as long as the program.
 std::atomic<bool> interrupted{false};
 static_assert(std::atomic<bool>::is_always_lock_free);
+
+constexpr const char* kByteUnits[] = {"kB", "MB", "GB", "TB", "PB"};
 
 }  // namespace
 
@@ -66,6 +69,17 @@ std::string quoted(std::string_view bytes) {
     bytes.remove_prefix(step.length);
   }
   return out + '"';
+}
+
+std::string format_bytes(std::int64_t bytes) {
+  if (bytes < 1000) return fmt::format("{} B", bytes);
+  double value = static_cast<double>(bytes) / 1000;
+  const char* const* unit = std::begin(kByteUnits);
+  while (value >= 999.95 && unit + 1 != std::end(kByteUnits)) {
+    value /= 1000;
+    ++unit;
+  }
+  return fmt::format("{:.{}f} {}", value, value < 10 ? 2 : 1, *unit);
 }
 
 std::string read_stdin() {

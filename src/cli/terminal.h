@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -17,6 +18,9 @@ std::string printable(std::string_view text);
 
 // Bytes on one line within quotes: escapes for controls and for what is not UTF-8.
 std::string quoted(std::string_view bytes);
+
+// "937 B", "12.3 MB", "1.23 GB": powers of 1000.
+std::string format_bytes(std::int64_t bytes);
 
 // All of stdin. Throws Error when it is longer than kMaxInputBytes.
 std::string read_stdin();

@@ -67,9 +67,9 @@ void add_tokenize(CLI::App& program) {
       *program.add_subcommand("tokenize", "Turn text into tokens, or tokens into text.")
            ->group(kUseGroup);
   const auto options = std::make_shared<Options>();
-  command
-      .add_option("MODEL", options->model,
-                  "Directory of the model, a tokenizer.json or a .gguf file.")
+  resolve_name(command.add_option("MODEL", options->model,
+                                  "Directory of the model, a tokenizer.json, a .gguf file, or the "
+                                  "name of a model that was pulled."))
       ->required();
   CLI::Option* text =
       command.add_option("TEXT", options->text, "What to encode; without it, standard input.");

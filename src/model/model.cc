@@ -291,6 +291,9 @@ Tensor Model::forward(const ForwardContext& ctx, const Batch& batch,
   const auto observe = [&](const Tensor& x) {
     if (trace != nullptr && trace->want_hidden) trace->hidden.push_back(x);
   };
+  // Nobody asks for a layer's insides once it is done: only its output stays.
+  const bool forgets = ctx.tape == nullptr && (trace == nullptr || !trace->want_hidden);
+  const Arena::Mark mark = ctx.arena.mark();
   Tensor x = embedding(ctx, embedding_, batch.ids);
   observe(x);
   for (std::size_t i = 0; i < layers_.size(); ++i) {
@@ -310,6 +313,7 @@ Tensor Model::forward(const ForwardContext& ctx, const Batch& batch,
     } else {
       x = layer.forward(ctx, x, batch, cache, rope_, options);
     }
+    if (forgets) x.data = ctx.arena.keep(mark, x.data, x.shape.count());
     observe(x);
   }
   x = rms_norm(ctx, x, final_norm_, static_cast<float>(config_.rms_norm_eps));
