@@ -21,7 +21,7 @@ constexpr std::int64_t kPrefillRows = 512, kBatchRows = 2048;
 constexpr std::int64_t kLogitBytes = std::int64_t{16} << 20;
 constexpr std::int64_t kLineBytes = 64;
 // The program itself, its libraries and threads.
-constexpr std::int64_t kProgramBytes = std::int64_t{24} << 20;
+constexpr std::int64_t kProgramBytes = std::int64_t{16} << 20;
 constexpr std::int64_t kVocabularyBytesPerToken = 250;  // of the tokenizer
 
 std::int64_t held(std::int64_t bytes) {
@@ -139,10 +139,10 @@ std::int64_t attention_row(const ModelConfig& c) {
 std::int64_t feed_forward_row(const ModelConfig& c) {
   const std::int64_t dense = 3 * c.intermediate_size;
   if (c.n_routed_experts == 0) return dense;
-  const std::int64_t chosen = c.num_experts_per_tok;
-  const std::int64_t experts = chosen * (2 * c.hidden_size + 3 * c.moe_intermediate_size) +
-                               2 * c.n_routed_experts + 2 * c.hidden_size +
-                               3 * c.n_shared_experts * c.moe_intermediate_size;
+  // What the routed experts work with is free again when the shared ones begin.
+  const std::int64_t routed = c.num_experts_per_tok * (c.hidden_size + 3 * c.moe_intermediate_size);
+  const std::int64_t shared = c.hidden_size + 3 * c.n_shared_experts * c.moe_intermediate_size;
+  const std::int64_t experts = 2 * c.n_routed_experts + c.hidden_size + std::max(routed, shared);
   return c.first_k_dense_replace > 0 ? std::max(dense, experts) : experts;
 }
 
