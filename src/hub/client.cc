@@ -31,7 +31,7 @@ bool is_redirection(long status) {
   const std::string_view ask = has_token ? "the token in use does not open it"
                                          : "if it is private, give a token in HF_TOKEN";
   if (status == 408 || status == 429 || status >= 500) {
-    throw TransientError(where, fmt::format("the hub answers {}", status), "try again later");
+    throw TransientError(where, fmt::format("the hub answers {}", status));
   }
   if (code == "GatedRepo") {
     throw Error(where, "is gated",
@@ -125,7 +125,8 @@ void HubClient::retrying(const std::function<void()>& attempt,
         failures = 0;
         pause = settings_.pause;
       } else if (++failures >= settings_.attempts) {
-        throw;
+        throw Error(error.what(), fmt::format("given up after {} attempts", failures),
+                    "pull again later: it goes on where it stopped");
       }
       notice_(fmt::format("{}; trying again in {:.0f} s", error.what(), pause));
     }

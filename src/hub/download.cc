@@ -160,8 +160,7 @@ void download(HubClient& client, const Cache& cache, const std::string& repo,
     if (arrival.done() < file.size) {
       throw TransientError(
           fmt::format("{}:{}", repo, file.path),
-          fmt::format("the connection ended after {} of {} bytes", arrival.done(), file.size),
-          "pull again: it goes on where it stopped");
+          fmt::format("the connection ended after {} of {} bytes", arrival.done(), file.size));
     }
   };
   client.retrying(attempt, [&] { return arrival.done(); });

@@ -140,7 +140,7 @@ HttpResponse HttpClient::exchange(const HttpRequest& request, const Sink& sink) 
       connection_->message[0] != '\0' ? connection_->message.data() : curl_easy_strerror(code);
   const std::string what = fit_to_width(text, 160);
   const std::string where = fmt::format("{}:{}", request.url.host, request.url.port);
-  if (is_transient(code)) throw TransientError(where, what, "check the network and try again");
+  if (is_transient(code)) throw TransientError(where, what);
   if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE) {
     throw Error(where, what, "install ca-certificates, or name a file of them in SSL_CERT_FILE");
   }
