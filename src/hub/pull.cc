@@ -1,5 +1,6 @@
 #include "hub/pull.h"
 
+#include <algorithm>
 #include <system_error>
 
 #include "hub/cache.h"
@@ -32,8 +33,8 @@ void check_space(const Cache& cache, const std::string& repo,
   if (failed || missing <= static_cast<std::int64_t>(space.available)) return;
   throw Error(
       cache.root().string(),
-      fmt::format("{:.2f} GB are missing, but the disk has room for {:.2f} GB",
-                  static_cast<double>(missing) * 1e-9, static_cast<double>(space.available) * 1e-9),
+      fmt::format("{:.1f} MB are to come, but the disk has room for {:.1f} MB",
+                  static_cast<double>(missing) * 1e-6, static_cast<double>(space.available) * 1e-6),
       "free disk space, or set HF_HOME to a folder on another disk");
 }
 
