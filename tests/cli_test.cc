@@ -406,7 +406,7 @@ TEST_F(CliModel, QuantisedWeightsAndCacheAreAskedForByName) {
   EXPECT_NE(score({"--activations", "bf16"}), int8);
   EXPECT_NEAR(score({"--activations", "bf16"}), int8, 0.05);
   EXPECT_EQ(score({"--memory", "2G"}), int8);
-  expect_error(run_program({"score", file, "--text", "1 + 1", "--memory", "1M"}), 1, "--memory");
+  expect_error(run_program({"score", file, "--text", "1 + 1", "--memory", "1K"}), 1, "memory");
   expect_error(run_program({"score", file, "--text", "1 + 1", "--activations", "int4"}), 2, "int8");
   // Keys rotated in 16 dimensions are no whole block.
   expect_error(run_program({"score", file, "--text", "1 + 1", "--kv-cache", "q8_0"}), 1, "blocks");

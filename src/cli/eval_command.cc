@@ -39,7 +39,7 @@ void run(Options options) {
   Backend backend(thread_count(options.threads));
   const eval::ReasoningModel model = eval::load_reasoning_model(
       backend, options.model, eval::Prompting::kAsTrained, options.model_flags.load());
-  evaluation.engine = options.model_flags.engine(*model.model, EngineOptions{}.max_sequences);
+  evaluation.engine = options.model_flags.engine(EngineOptions{}.max_sequences);
 
   eval::Evaluation result;
   {

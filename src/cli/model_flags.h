@@ -12,13 +12,12 @@ namespace r1::cli {
 struct ModelFlags {
   QuantizedProduct activations = QuantizedProduct::int8;
   KvStorage kv_cache = KvStorage::plain;
-  std::int64_t memory = 0;  // bytes for weights, cache and the passes' numbers; 0: no budget
+  std::int64_t memory = 0;  // bytes for weights; 0: no budget
 
-  // Throws Error when the budget leaves nothing for weights.
-  LoadOptions load() const;
-  // For `sequences` at once; within the budget the cache takes what the contexts need, at most its
-  // share.
-  EngineOptions engine(const Model& model, std::int64_t sequences) const;
+  LoadOptions load() const { return {.quantized = activations, .memory = memory}; }
+  EngineOptions engine(std::int64_t sequences) const {
+    return {.max_sequences = sequences, .kv_storage = kv_cache};
+  }
 };
 void add_model_flags(CLI::App& command, ModelFlags& flags);
 

@@ -63,7 +63,7 @@ void answer_once(const Options& options, std::span<const text::ChatMessage> turn
                  const eval::ReasoningModel& model, const eval::AskOptions& ask_options,
                  double load_seconds) {
   const Interrupt interrupt;
-  EngineOptions engine_options = options.model_flags.engine(*model.model, 1);
+  EngineOptions engine_options = options.model_flags.engine(1);
   const Speculation speculation = load_speculation(backend, options.speculation, model);
   engine_options.speculation = speculation.options;
   Engine engine(backend, *model.model, engine_options);
@@ -129,7 +129,7 @@ void run(const Options& options) {
   if (!options.prompt && stdin_is_terminal()) {
     if (options.json) throw UsageError("run", "--json needs a PROMPT");
     if (options.speculation.given()) throw UsageError("run", "--speculate needs a PROMPT");
-    Chat(backend, model, std::move(turns), ask_options, options.model_flags.engine(*model.model, 1),
+    Chat(backend, model, std::move(turns), ask_options, options.model_flags.engine(1),
          options.verbose)
         .run();
     return;

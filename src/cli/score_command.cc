@@ -76,7 +76,7 @@ void run(const Options& options) {
     throw Error("input", "one token alone has nothing before it", "give at least two tokens");
   }
 
-  Engine engine(backend, *model.model, options.model_flags.engine(*model.model, 1));
+  Engine engine(backend, *model.model, options.model_flags.engine(1));
   std::vector<float> entropies;
   const std::vector<float> log_probs = engine.score(ids, options.temperature, &entropies);
   const double total = std::accumulate(log_probs.begin(), log_probs.end(), 0.0);
