@@ -171,14 +171,6 @@ std::byte* PackedMatrix::place(std::span<std::byte> given) {
   return own_.data();
 }
 
-void PackedMatrix::view(std::span<const std::byte> panels) {
-  R1_CHECK(std::ssize(panels) == bytes() &&
-               reinterpret_cast<std::uintptr_t>(panels.data()) % kCacheLine == 0,
-           "{} bytes for {}", panels.size(), bytes());
-  own_ = {};
-  memory_ = panels;
-}
-
 void pack_transposed(Backend& backend, Precision precision, const float* w, std::int64_t stride,
                      std::int64_t n, std::int64_t k, PackedMatrix& packed) {
   const GemmKernels& kernels = backend.kernels().gemm;
@@ -197,12 +189,6 @@ std::int64_t stored_panel_bytes(GgmlType type, std::int64_t n, std::int64_t k) {
   PackedMatrix packed;
   describe_stored(type, n, k, QuantizedProduct::int8, packed);
   return packed.bytes();
-}
-
-void view_stored(GgmlType type, std::span<const std::byte> panels, std::int64_t n, std::int64_t k,
-                 QuantizedProduct product, PackedMatrix& packed) {
-  describe_stored(type, n, k, product, packed);
-  packed.view(panels);
 }
 
 void pack_stored(Backend& backend, GgmlType type, std::span<const std::byte> rows, std::int64_t n,

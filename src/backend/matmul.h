@@ -38,9 +38,6 @@ struct PackedMatrix {
   // outlive this; or its own, kept where it has the size already.
   // Returns where to pack to.
   std::byte* place(std::span<std::byte> given = {});
-  // Panels that were packed before, of exactly bytes() and aligned to a cache line; they must
-  // outlive this.
-  void view(std::span<const std::byte> panels);
 
  private:
   AlignedBuffer<std::byte> own_;
@@ -56,10 +53,7 @@ void pack_transposed(Backend& backend, Precision precision, const float* w, std:
 void pack_stored(Backend& backend, GgmlType type, std::span<const std::byte> rows, std::int64_t n,
                  std::int64_t k, QuantizedProduct product, PackedMatrix& packed,
                  std::span<std::byte> memory = {});
-// Panels as pack_stored() makes them, found in a file, read where they lie (PackedMatrix::view()).
-void view_stored(GgmlType type, std::span<const std::byte> panels, std::int64_t n, std::int64_t k,
-                 QuantizedProduct product, PackedMatrix& packed);
-// Bytes of such panels.
+// Bytes that pack_stored() needs.
 std::int64_t stored_panel_bytes(GgmlType type, std::int64_t n, std::int64_t k);
 // B = W of a weight W [k, n]: dx = dy W.
 void pack(Backend& backend, Precision precision, const float* w, std::int64_t stride,

@@ -33,8 +33,7 @@ std::size_t StoredRows::row_bytes(std::int64_t row_size) const {
 }
 
 StoredRows StoredRows::clone() const {
-  StoredRows copy{type,  {},     AlignedBuffer<std::byte>(bytes.size(), Fill::none),
-                  false, panels, product};
+  StoredRows copy{type, {}, AlignedBuffer<std::byte>(bytes.size(), Fill::none), false, product};
   std::ranges::copy(bytes, copy.owned.begin());
   copy.bytes = copy.owned.span();
   return copy;
@@ -42,7 +41,6 @@ StoredRows StoredRows::clone() const {
 
 void Weight::decode_stored(Backend& backend) {
   if (!stored) return;
-  R1_CHECK(!stored->panels, "{} is stored in panels", name);
   value = AlignedBuffer<float>(static_cast<std::size_t>(count()), Fill::none);
   const std::int64_t row_size = shape[shape.rank() - 1];
   const std::size_t row_bytes = stored->row_bytes(row_size);
@@ -63,11 +61,7 @@ void LinearWeight::refresh(Backend& backend, Precision precision, bool training)
   if (weight.stored) {
     R1_CHECK(precision == Precision::bf16 && !training, "{} is stored", weight.name);
     const StoredRows& rows = *weight.stored;
-    if (rows.panels) {
-      view_stored(rows.type, rows.bytes, out, in, rows.product, forward);
-    } else {
-      pack_stored(backend, rows.type, rows.bytes, out, in, rows.product, forward);
-    }
+    pack_stored(backend, rows.type, rows.bytes, out, in, rows.product, forward);
     refresh_bias(backend, precision);
     return;
   }
@@ -110,7 +104,7 @@ void LatentUpWeight::refresh(Backend& backend, Precision precision, bool trainin
 
 void TableWeight::refresh(Backend& backend, Precision precision) {
   if (weight.stored && weight.shape.rank() == 2) {
-    R1_CHECK(precision == Precision::bf16 && !weight.stored->panels, "{} is stored", weight.name);
+    R1_CHECK(precision == Precision::bf16, "{} is stored", weight.name);
     stored = weight.stored->clone();
     return;
   }

@@ -13,21 +13,19 @@
 
 namespace r1 {
 
-// Values as a file holds them: row after row of blocks of one type, or the panels that products
-// read (backend/quantized_panels.h). `owned` is used where the file lays rows out otherwise, or is
-// not there for as long.
+// Values as a file holds them: row after row of blocks of one type. `owned` is used where the file
+// lays rows out otherwise, or is not there for as long.
 struct StoredRows {
   GgmlType type;
   std::span<const std::byte> bytes;
   AlignedBuffer<std::byte> owned = {};
-  bool mapped = false;  // the bytes are a mapped file's
-  bool panels = false;  // ready to be multiplied: the bytes must outlive the weight
+  bool mapped = false;                                // the bytes are a mapped file's
   QuantizedProduct product = QuantizedProduct::int8;  // how a quantised type is multiplied
 
   std::size_t row_bytes(std::int64_t row_size) const;
   // A copy that owns its bytes; a view of the same bytes, which must outlive it.
   StoredRows clone() const;
-  StoredRows view() const { return {type, bytes, {}, mapped, panels, product}; }
+  StoredRows view() const { return {type, bytes, {}, mapped, product}; }
 };
 
 // One parameter as the checkpoint knows it. `value` is the fp32 master; what a forward pass reads
