@@ -62,7 +62,7 @@ void write_model(const Options& options, const WeightSource& source) {
 
 void run(const Options& options) {
   if (options.model.empty() == options.shape.empty()) {
-    throw UsageError("bench", "there is nothing to measure",
+    throw UsageError("bench", "it needs one thing to measure",
                      "name a model (--model), a shape (--shape), or a subcommand");
   }
   const std::shared_ptr<const WeightSource> source = open_source(options);

@@ -33,7 +33,7 @@ ExpertMemory::ExpertMemory(std::int64_t slots, std::int64_t slot_bytes,
         fmt::format("the budget leaves room for {} experts of {:.1f} MB, but a layer has {}",
                     std::max<std::int64_t>(slots, 0), static_cast<double>(slot_bytes) * 1e-6,
                     experts_per_layer),
-        "allow more memory, or a shorter context");
+        "allow more memory");
   }
   memory_ = AlignedBuffer<std::byte>(static_cast<std::size_t>(slots * slot_bytes), Fill::none);
   slots_.resize(static_cast<std::size_t>(slots));

@@ -212,7 +212,7 @@ class Exporter {
     const bool tied = config_.tie_word_embeddings;
     const std::int64_t layers = config_.num_hidden_layers;
     GgmlType type = GgmlType::f32, wanted = GgmlType::f32;
-    if (shape.size() >= 2 && name.find("ffn_gate_inp.") == std::string::npos) {
+    if (shape.size() >= 2) {
       wanted = gguf_wanted_type(recipe_, name, layers, tied);
       type = gguf_type_of(recipe_, name, shape.back(), layers, tied);
     }
@@ -333,8 +333,9 @@ GgufRecipe parse_gguf_recipe(std::string_view name) {
 
 GgmlType gguf_wanted_type(const GgufRecipe& recipe, std::string_view gguf_name, std::int64_t layers,
                           bool tied) {
-  if (!recipe.mixed) return recipe.type;
   const auto [module, layer] = module_of(gguf_name);
+  if (module == "ffn_gate_inp") return GgmlType::f32;  // the router
+  if (!recipe.mixed) return recipe.type;
   const bool output = module == "output" || (tied && module == "token_embd");
   const bool sensitive = module == "attn_v" || module == "ffn_down" || module == "ffn_down_exps";
   return output || (sensitive && gets_more_bits(layer, layers)) ? GgmlType::q6_k : recipe.type;

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/rng.h"
 #include "formats/safetensors.h"
+#include "model/memory_plan.h"
 #include "model/rope.h"
 
 namespace r1 {
@@ -128,6 +129,18 @@ std::unique_ptr<Model> Model::load(Backend& backend, std::shared_ptr<const Weigh
   model->training_ = options.training;
   model->source_ = std::move(source);
   if (!options.training && precision == Precision::bf16) model->place_experts(options);
+  if (options.memory > 0 && model->expert_memory_ == nullptr) {
+    // Nothing can stay in the file, so all of it must fit.
+    const std::int64_t needed = plan_memory(*model->source_, {}).weights();
+    if (needed > options.memory) {
+      throw Error(
+          "memory",
+          fmt::format("the weights take {:.1f} MB, the budget is {:.1f} MB",
+                      static_cast<double>(needed) * 1e-6,
+                      static_cast<double>(options.memory) * 1e-6),
+          "allow more memory, or quantise the model; only routed experts can stay in a file");
+    }
+  }
   model->read_weights(backend, options);
   if (model->expert_memory_ == nullptr) model->source_.reset();
   model->version_ = 1;
@@ -155,14 +168,8 @@ void Model::place_experts(const LoadOptions& options) {
     }
   }
   if (options.memory > 0) {
-    std::int64_t others = 0;
-    visit_weights([&](const Weight& weight) {
-      if (weight.stored || weight.shape.rank() != 2) return;
-      const auto rows = source_->stored(weight.name, weight.shape);
-      others += rows ? stored_panel_bytes(rows->type, weight.shape[0], weight.shape[1])
-                     : weight.count() * std::int64_t{sizeof(bf16)};
-    });
-    slots = std::min(slots, (options.memory - others) / slot_bytes);
+    const MemoryPlan plan = plan_memory(*source_, {});
+    slots = std::min(slots, (options.memory - plan.weights() + plan.routed_experts) / slot_bytes);
   }
   expert_memory_ = std::make_unique<ExpertMemory>(slots, slot_bytes, config_.n_routed_experts);
   for (MixtureOfExperts* layer : layers) layer->use(*expert_memory_);

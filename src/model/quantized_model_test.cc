@@ -161,5 +161,16 @@ TEST_F(QuantizedModelTest, ABudgetNeedsRowsThatCanBePackedLater) {
   }
 }
 
+TEST_F(QuantizedModelTest, ABudgetThatADenseModelExceedsIsRefused) {
+  const auto source = std::make_shared<RandomWeights>(dense_config(), parse_gguf_recipe("q8_0"));
+  EXPECT_NE(load(source, {.memory = 1 << 30}), nullptr);
+  try {
+    load(source, {.memory = 1 << 20});
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("the budget is 1.0 MB"));
+  }
+}
+
 }  // namespace
 }  // namespace r1

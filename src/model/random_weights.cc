@@ -27,9 +27,8 @@ AlignedBuffer<std::byte> random_blocks(GgmlType type, std::size_t bytes) {
   return pool;
 }
 
-std::size_t bytes_of(GgmlType type, const Shape& shape) {
-  const GgmlBlockSize block = block_size(type);
-  return static_cast<std::size_t>(shape.count()) / block.values * block.bytes;
+std::size_t matrix_bytes(GgmlType type, const Shape& shape) {
+  return static_cast<std::size_t>(shape[0]) * StoredRows{type, {}}.row_bytes(shape[1]);
 }
 
 }  // namespace
@@ -41,15 +40,13 @@ RandomWeights::RandomWeights(const ModelConfig& config, GgufRecipe recipe)
   shape.visit_weights([&](const Weight& weight) {
     if (weight.shape.rank() != 2) return;
     const GgmlType type = type_of(weight.name, weight.shape);
-    largest[type] = std::max(largest[type], bytes_of(type, weight.shape));
+    largest[type] = std::max(largest[type], matrix_bytes(type, weight.shape));
   });
   for (const auto& [type, bytes] : largest) pools_.emplace(type, random_blocks(type, bytes));
 }
 
 GgmlType RandomWeights::type_of(const std::string& name, const Shape& shape) const {
-  const std::string stored_name = gguf_name_of(name).name;
-  if (stored_name.find("ffn_gate_inp.") != std::string::npos) return GgmlType::f32;
-  return gguf_type_of(recipe_, stored_name, shape[1], config_.num_hidden_layers,
+  return gguf_type_of(recipe_, gguf_name_of(name).name, shape[1], config_.num_hidden_layers,
                       config_.tie_word_embeddings);
 }
 
@@ -78,7 +75,7 @@ AlignedBuffer<float> RandomWeights::read(const std::string& name, const Shape& s
 
 std::optional<StoredRows> RandomWeights::stored(const std::string& name, const Shape& shape) const {
   const GgmlType type = type_of(name, shape);
-  return StoredRows{type, pools_.at(type).span(0, bytes_of(type, shape))};
+  return StoredRows{type, pools_.at(type).span(0, matrix_bytes(type, shape))};
 }
 
 WeightBytes weight_bytes(const WeightSource& source) {
