@@ -89,18 +89,19 @@ struct Unit {
   const ConvertedRows* shared;  // where several units read the same rows; null: its own
 };
 
-// Decodes a few panels at a time, as many as stay in the cache until they are multiplied.
+// Decodes a few panels at a time, as many as stay in the cache until they are multiplied; all of
+// them pass a block of A before the next one is read.
 void multiply_decoded(const KernelTable& kernels, const MatmulTask& task, const Unit& unit,
                       const bf16* a, AlignedBuffer<std::byte>& scratch) {
-  constexpr std::int64_t kPanels = 4, kLength = 512;
+  constexpr std::int64_t kPanels = 4, kLength = 1024;
   const PackedMatrix& b = *task.b;
   bf16* decoded = reserve<bf16>(scratch, kPanels * kPanelWidth * kLength);
   const std::int64_t panel_bytes = quantized_panel_bytes(*b.quantized_type, b.k);
-  for (std::int64_t done = 0; done < unit.panels; done += kPanels) {
-    const std::int64_t first = unit.first_panel + done;
-    const std::int64_t panels = std::min(kPanels, unit.panels - done);
-    for (std::int64_t k = 0; k < b.k; k += kLength) {
-      const std::int64_t count = std::min(kLength, b.k - k);
+  for (std::int64_t k = 0; k < b.k; k += kLength) {
+    const std::int64_t count = std::min(kLength, b.k - k);
+    for (std::int64_t done = 0; done < unit.panels; done += kPanels) {
+      const std::int64_t first = unit.first_panel + done;
+      const std::int64_t panels = std::min(kPanels, unit.panels - done);
       kernels.quantized.decode(*b.quantized_type, b.k, b.quantized() + first * panel_bytes, panels,
                                k, count, decoded);
       const GemmShape shape{unit.rows, std::min(panels * kPanelWidth, b.n - first * kPanelWidth),
