@@ -1,6 +1,7 @@
 #include "eval/reasoning_model.h"
 
 #include <algorithm>
+#include <future>
 
 #include "base/error.h"
 #include "formats/gguf.h"
@@ -80,11 +81,14 @@ std::vector<std::int32_t> find_end_ids(const fs::path& model, const GenerationCo
 ReasoningModel load_reasoning_model(Backend& backend, const fs::path& directory,
                                     Prompting prompting, const LoadOptions& options) {
   const GenerationConfig generation = read_generation_config(directory);
-  text::Tokenizer tokenizer = load_model_tokenizer(directory);
+  // A large vocabulary takes as long as the weights, so they are read at the same time.
+  std::future<text::Tokenizer> reading =
+      std::async(std::launch::async, [&] { return load_model_tokenizer(directory); });
+  std::unique_ptr<Model> model = Model::load(backend, directory, options);
+  text::Tokenizer tokenizer = reading.get();
   ChosenForm chosen = prompting == Prompting::kPlain
                           ? ChosenForm{text::PromptForm::plain(tokenizer), FormOrigin::kAsked}
                           : find_form(directory, generation, tokenizer);
-  std::unique_ptr<Model> model = Model::load(backend, directory, options);
 
   const std::int64_t vocab_size = model->config().vocab_size;
   if (tokenizer.vocab_size() > vocab_size) {
