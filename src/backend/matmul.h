@@ -27,10 +27,11 @@ struct PackedMatrix {
   // Of weights that stay quantised; `precision` is then bf16.
   std::optional<GgmlType> quantized_type;
   QuantizedProduct quantized_product = QuantizedProduct::bf16;
+  bool fp8 = false;  // of FP8 weights that stay such; `precision` is bf16
 
   const float* f32() const { return reinterpret_cast<const float*>(memory_.data()); }
   const bf16* panels() const { return reinterpret_cast<const bf16*>(memory_.data()); }
-  const std::byte* quantized() const { return memory_.data(); }
+  const std::byte* quantized() const { return memory_.data(); }  // or in FP8
 
   // Of the panels that the fields above describe.
   std::int64_t bytes() const;
@@ -53,8 +54,12 @@ void pack_transposed(Backend& backend, Precision precision, const float* w, std:
 void pack_stored(Backend& backend, GgmlType type, std::span<const std::byte> rows, std::int64_t n,
                  std::int64_t k, QuantizedProduct product, PackedMatrix& packed,
                  std::span<std::byte> memory = {});
-// Bytes that pack_stored() needs.
+// The same of FP8 codes, which stay as they are: the bits of the product with the decoded weights.
+void pack_fp8(Backend& backend, const Fp8Matrix& matrix, PackedMatrix& packed,
+              std::span<std::byte> memory = {});
+// Bytes that these need.
 std::int64_t stored_panel_bytes(GgmlType type, std::int64_t n, std::int64_t k);
+std::int64_t fp8_packed_bytes(std::int64_t n, std::int64_t k);
 // B = W of a weight W [k, n]: dx = dy W.
 void pack(Backend& backend, Precision precision, const float* w, std::int64_t stride,
           std::int64_t k, std::int64_t n, PackedMatrix& packed);

@@ -28,8 +28,7 @@ struct Options {
 
 std::unique_ptr<WeightSource> open_source(const Options& options) {
   if (!options.model.empty()) return WeightSource::open(options.model);
-  return std::make_unique<RandomWeights>(published_shape(options.shape),
-                                         parse_gguf_recipe(options.type));
+  return RandomWeights::of_type(published_shape(options.shape), options.type);
 }
 
 std::vector<ThroughputTest> tests_of(const Options& options) {
@@ -143,7 +142,9 @@ void add_model_bench(CLI::App& bench) {
                   fmt::format("Or a shape with random weights: {}.",
                               fmt::join(published_shape_names(), ", ")))
       ->type_name("NAME");
-  bench.add_option("--type", options->type, "Type of the random weights: bf16, q8_0, q4_k_m, ...")
+  bench
+      .add_option("--type", options->type,
+                  "Type of the random weights: fp8, bf16, q8_0, q4_k_m, ...")
       ->type_name("TYPE")
       ->capture_default_str();
   list("--prompt", options->prompts, "Tokens of the prompts; 0: none.");

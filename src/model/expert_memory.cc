@@ -13,7 +13,7 @@ constexpr std::int64_t kLine = 64;
 std::int64_t panel_bytes(const LinearWeight& linear) {
   R1_CHECK(linear.weight.stored.has_value(), "{} is not stored", linear.weight.name);
   const std::int64_t bytes =
-      stored_panel_bytes(linear.weight.stored->type, linear.out_features(), linear.in_features());
+      linear.weight.stored->panel_bytes(linear.out_features(), linear.in_features());
   return (bytes + kLine - 1) / kLine * kLine;
 }
 
@@ -83,8 +83,7 @@ void ExpertMemory::pack(Backend& backend, ExpertWeight& expert, std::size_t slot
                                              static_cast<std::size_t>(slot_bytes_));
   for_matrices(expert, [&](LinearWeight& linear) {
     const StoredRows& rows = *linear.weight.stored;
-    pack_stored(backend, rows.type, rows.bytes, linear.out_features(), linear.in_features(),
-                rows.product, linear.forward, memory);
+    rows.pack(backend, linear.out_features(), linear.in_features(), linear.forward, memory);
     memory = memory.subspan(static_cast<std::size_t>(panel_bytes(linear)));
     // Packed, it need not stay mapped as well.
     if (rows.mapped) have_read(rows.bytes);

@@ -54,6 +54,11 @@ class HfWeights : public WeightSource {
         return StoredRows{GgmlType::bf16, tensor.bytes, {}, true};
       case DType::f16:
         return StoredRows{GgmlType::f16, tensor.bytes, {}, true};
+      case DType::f8_e4m3: {
+        StoredRows rows{std::nullopt, tensor.bytes, {}, true};
+        rows.fp8_scales = load_fp8_scales(tensor, directory_.tensor(name + "_scale_inv"));
+        return rows;
+      }
       default:
         return std::nullopt;
     }

@@ -28,12 +28,37 @@ void derive_working(Backend& backend, Precision precision, const Weight& weight,
 }  // namespace
 
 std::size_t StoredRows::row_bytes(std::int64_t row_size) const {
-  const GgmlBlockSize block = block_size(type);
+  if (!type) return static_cast<std::size_t>(row_size);
+  const GgmlBlockSize block = block_size(*type);
   return static_cast<std::size_t>(row_size) / block.values * block.bytes;
 }
 
+void StoredRows::decode(std::int64_t row_size, std::int64_t first, std::span<float> out) const {
+  const std::size_t row = row_bytes(row_size);
+  if (!type) {
+    const auto rows = static_cast<std::int64_t>(bytes.size() / row);
+    return decode_fp8(fp8(rows, row_size), first, out);
+  }
+  const std::size_t rows = out.size() / static_cast<std::size_t>(row_size);
+  dequantize(*type, bytes.subspan(static_cast<std::size_t>(first) * row, rows * row), out);
+}
+
+void StoredRows::pack(Backend& backend, std::int64_t n, std::int64_t k, PackedMatrix& packed,
+                      std::span<std::byte> memory) const {
+  if (type) {
+    pack_stored(backend, *type, bytes, n, k, product, packed, memory);
+  } else {
+    pack_fp8(backend, fp8(n, k), packed, memory);
+  }
+}
+
+std::int64_t StoredRows::panel_bytes(std::int64_t n, std::int64_t k) const {
+  return type ? stored_panel_bytes(*type, n, k) : fp8_packed_bytes(n, k);
+}
+
 StoredRows StoredRows::clone() const {
-  StoredRows copy{type, {}, AlignedBuffer<std::byte>(bytes.size(), Fill::none), false, product};
+  StoredRows copy{type,  {},      AlignedBuffer<std::byte>(bytes.size(), Fill::none),
+                  false, product, fp8_scales.clone()};
   std::ranges::copy(bytes, copy.owned.begin());
   copy.bytes = copy.owned.span();
   return copy;
@@ -43,11 +68,9 @@ void Weight::decode_stored(Backend& backend) {
   if (!stored) return;
   value = AlignedBuffer<float>(static_cast<std::size_t>(count()), Fill::none);
   const std::int64_t row_size = shape[shape.rank() - 1];
-  const std::size_t row_bytes = stored->row_bytes(row_size);
   backend.parallel_for(count() / row_size, [&](std::int64_t row) {
-    const auto r = static_cast<std::size_t>(row), size = static_cast<std::size_t>(row_size);
-    dequantize(stored->type, stored->bytes.subspan(r * row_bytes, row_bytes),
-               value.span(r * size, size));
+    const auto size = static_cast<std::size_t>(row_size);
+    stored->decode(row_size, row, value.span(static_cast<std::size_t>(row) * size, size));
   });
   stored.reset();
 }
@@ -60,8 +83,7 @@ void LinearWeight::refresh(Backend& backend, Precision precision, bool training)
   const std::int64_t out = out_features(), in = in_features();
   if (weight.stored) {
     R1_CHECK(precision == Precision::bf16 && !training, "{} is stored", weight.name);
-    const StoredRows& rows = *weight.stored;
-    pack_stored(backend, rows.type, rows.bytes, out, in, rows.product, forward);
+    weight.stored->pack(backend, out, in, forward);
     refresh_bias(backend, precision);
     return;
   }
@@ -118,10 +140,7 @@ void TableWeight::read_row(const VectorKernels& kernels, std::int64_t index, flo
     std::copy_n(working.data() + index * size, size, out);
     return;
   }
-  const std::size_t row_bytes = stored->row_bytes(size);
-  dequantize(stored->type,
-             stored->bytes.subspan(static_cast<std::size_t>(index) * row_bytes, row_bytes),
-             {out, static_cast<std::size_t>(size)});
+  stored->decode(size, index, {out, static_cast<std::size_t>(size)});
   kernels.round_to_bf16_values(size, out, out);
 }
 

@@ -1,0 +1,21 @@
+#pragma once
+
+#include "backend/fp8_kernels.h"
+
+// The products with FP8 weights of each instruction set (instruction_sets.h). AMX multiplies what
+// AVX-512 decodes.
+namespace r1::cpu {
+
+namespace scalar {
+const Fp8Kernels& fp8_kernels();
+}
+
+namespace avx2 {
+const Fp8Kernels& fp8_kernels();
+}
+
+namespace avx512 {
+const Fp8Kernels& fp8_kernels();
+}
+
+}  // namespace r1::cpu
