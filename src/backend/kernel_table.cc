@@ -35,7 +35,7 @@ const KernelTable& kernel_table(Isa isa) {
                                cpu::avx512::attention_kernels(),
                                cpu::avx512::vector_kernels(),
                                cpu::avx512::quantized_kernels(),
-                               cpu::avx512::fp8_kernels()};
+                               cpu::amx::fp8_kernels()};
   switch (isa) {
     case Isa::scalar:
       return scalar;

@@ -115,7 +115,7 @@ void decode(const KernelTable& kernels, const PackedMatrix& b, std::int64_t firs
 // Decodes a few panels at a time, as many as stay in the cache until they are multiplied.
 void multiply_decoded(const KernelTable& kernels, const MatmulTask& task, const Unit& unit,
                       const bf16* a, AlignedBuffer<std::byte>& scratch) {
-  constexpr std::int64_t kPanels = 4, kLength = 512;
+  constexpr std::int64_t kPanels = 4, kLength = 2048;
   const PackedMatrix& b = *task.b;
   bf16* decoded = reserve<bf16>(scratch, kPanels * kPanelWidth * kLength);
   const std::int64_t padded_k = padded_k_bf16(b.k);

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "cli/expert_report.h"
 #include "cli/flags.h"
 #include "cli/model_flags.h"
 #include "cli/terminal.h"
@@ -75,6 +76,7 @@ void run(const Options& options) {
       Model::load(backend, source, source->config().precision(), options.model_flags.load());
   const double load_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const ExpertReport experts(*model);
   const ParameterCount parameters = count_parameters(source->config());
   if (!options.json) {
     show(fmt::format(
@@ -110,17 +112,19 @@ void run(const Options& options) {
                       .kv_storage = options.model_flags.kv_cache},
                      finished);
   if (options.json) {
-    show(nlohmann::json({{"model", name},
-                         {"parameters", parameters.total},
-                         {"active_parameters", parameters.active},
-                         {"weight_bytes", bytes.total},
-                         {"bytes_per_token", bytes.per_token},
-                         {"load_seconds", load_seconds},
-                         {"isa", std::string(name_of(backend.isa()))},
-                         {"threads", backend.threads()},
-                         {"tests", rows}})
-             .dump(2) +
-         "\n");
+    nlohmann::json object = {{"model", name},
+                             {"parameters", parameters.total},
+                             {"active_parameters", parameters.active},
+                             {"weight_bytes", bytes.total},
+                             {"bytes_per_token", bytes.per_token},
+                             {"load_seconds", load_seconds},
+                             {"isa", std::string(name_of(backend.isa()))},
+                             {"threads", backend.threads()},
+                             {"tests", rows}};
+    if (experts.has_any()) object["experts"] = experts.json();
+    show(object.dump(2) + "\n");
+  } else if (experts.has_any()) {
+    show(experts.line() + "\n");
   }
 }
 
