@@ -90,6 +90,7 @@ class Contest {
       pack(backend_, Precision::bf16, w.data(), p_.k, p_.n, p_.k, packed);
     }
     pack_transposed(backend_, Precision::f32, w.data(), p_.k, p_.n, p_.k, forward_f32_);
+    pack_fp8_copies(w, 2 * copies);
     add_sides(options);
   }
 
@@ -104,6 +105,20 @@ class Contest {
   }
 
  private:
+  void pack_fp8_copies(const AlignedBuffer<float>& w, std::size_t copies) {
+    constexpr float kScale = 0.5f / 448.0f;
+    std::vector<std::byte> codes(w.size());
+    std::ranges::transform(w, codes.begin(), [](float value) {
+      return static_cast<std::byte>(round_to_f8_e4m3(value / kScale).bits);
+    });
+    const std::vector<float> scales(
+        static_cast<std::size_t>(fp8_blocks_of(p_.n) * fp8_blocks_of(p_.k)), kScale);
+    forward_fp8_.resize(copies);
+    for (PackedMatrix& packed : forward_fp8_) {
+      pack_fp8(backend_, {p_.n, p_.k, codes, scales}, packed);
+    }
+  }
+
   void add_sides(const GemmBenchmarkOptions& options) {
     const double flop = 2.0 * static_cast<double>(p_.m * p_.n * p_.k);
     constexpr std::int64_t kPeakRounds = 200;
@@ -116,6 +131,10 @@ class Contest {
          }});
     sides_.push_back({"bf16", flop, [this] {
                         const PackedMatrix& w = forward_[next_++ % forward_.size()];
+                        matmul(backend_, x_.data(), p_.k, p_.m, w, y_.data(), p_.n, false);
+                      }});
+    sides_.push_back({"fp8", flop, [this] {
+                        const PackedMatrix& w = forward_fp8_[next_++ % forward_fp8_.size()];
                         matmul(backend_, x_.data(), p_.k, p_.m, w, y_.data(), p_.n, false);
                       }});
     for (const GemmPeer& peer : options.peers) {
@@ -153,6 +172,7 @@ class Contest {
   GemmResult summary() const {
     GemmResult result{p_, {}, {}, 0};
     const Side &peak = side("peak"), &bf16_side = side("bf16"), &read = side("read");
+    const Side& fp8 = side("fp8");
     for (const Side& s : sides_) {
       if (&s == &read) continue;
       result.sides.push_back(
@@ -160,12 +180,16 @@ class Contest {
       if (&s == &peak) continue;
       result.ratios.push_back({s.name + " / peak", median_ratio(s, peak)});
       if (&s == &bf16_side || s.name == "f32") continue;
-      const bool backward = s.name == "dx" || s.name == "dw";
-      result.ratios.push_back({backward ? s.name + " / bf16" : "bf16 / " + s.name,
-                               backward ? median_ratio(s, bf16_side) : median_ratio(bf16_side, s)});
+      const bool ours = s.name == "dx" || s.name == "dw" || &s == &fp8;
+      result.ratios.push_back({ours ? s.name + " / bf16" : "bf16 / " + s.name,
+                               ours ? median_ratio(s, bf16_side) : median_ratio(bf16_side, s)});
     }
-    const double bytes_per_flop = read.work / bf16_side.work;
-    result.ratios.push_back({"bf16 / read", median_ratio(bf16_side, read) * bytes_per_flop});
+    const auto add_share = [&](const Side& s, const PackedMatrix& weights) {
+      const double bytes_per_flop = static_cast<double>(weights.bytes()) / s.work;
+      result.ratios.push_back({s.name + " / read", median_ratio(s, read) * bytes_per_flop});
+    };
+    add_share(bf16_side, forward_[0]);
+    add_share(fp8, forward_fp8_[0]);
     result.read_gb_per_second = median(read.rates) / 1e9;
     return result;
   }
@@ -174,7 +198,7 @@ class Contest {
   Backend backend_;
   const GemmYardsticks& yardsticks_;
   AlignedBuffer<float> x_, dy_, y_, dx_, dw_, l1_;
-  std::vector<PackedMatrix> forward_, backward_;
+  std::vector<PackedMatrix> forward_, forward_fp8_, backward_;
   PackedMatrix forward_f32_;
   std::vector<Side> sides_;
   std::size_t next_ = 0;

@@ -52,9 +52,9 @@ struct GemmResult {
 
 // Alternates short bursts of all sides in one process: on a shared machine only ratios of
 // neighbours mean anything (docs/benchmarks.md). Sides: "peak" (the unit that bf16 uses, fed from
-// the first-level cache), "bf16", "f32", "dx" and "dw" (both bf16), the peers. Ratios: of all to
-// peak, bf16 to each peer, dx and dw to bf16, and "bf16 / read": bytes of weights per second
-// against a loop that only reads them.
+// the first-level cache), "bf16", "fp8" (weights that stay FP8), "f32", "dx" and "dw" (both bf16),
+// the peers. Ratios: of all to peak, bf16 to each peer, fp8, dx and dw to bf16, and "bf16 / read"
+// and "fp8 / read": bytes of weights per second against a loop that only reads them.
 std::vector<GemmResult> run_gemm_benchmark(
     const GemmBenchmarkOptions& options,
     const std::function<void(const GemmResult&)>& on_result = {});

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "backend/attention_kernels.h"
+#include "backend/fp8_kernels.h"
 #include "backend/gemm_kernels.h"
 #include "backend/isa.h"
 #include "backend/quantized_kernels.h"
@@ -17,6 +18,7 @@ struct KernelTable {
   AttentionKernels attention;
   VectorKernels vector;
   QuantizedKernels quantized;
+  Fp8Kernels fp8;
 };
 
 // The table of one instruction set; R1_CHECKs that the machine supports it.

@@ -17,6 +17,7 @@ void pack_all(Backend& backend, Precision precision, std::int64_t k, std::int64_
   R1_CHECK(k >= 0 && n >= 0, "k {} n {}", k, n);
   packed.precision = precision;
   packed.quantized_type.reset();
+  packed.fp8 = false;
   packed.k = k;
   packed.n = n;
   std::byte* const memory = packed.place();
@@ -34,6 +35,7 @@ void describe_stored(GgmlType type, std::int64_t n, std::int64_t k, QuantizedPro
   packed.k = k;
   packed.n = n;
   packed.quantized_type.reset();
+  packed.fp8 = false;
   packed.quantized_product = product;
   if (has_quantized_panels(type)) packed.quantized_type = type;
 }
@@ -64,6 +66,14 @@ void pack_bf16(const GemmKernels& kernels, std::span<const std::byte> rows, std:
       }
     }
   }
+}
+
+void describe_fp8(std::int64_t n, std::int64_t k, PackedMatrix& packed) {
+  packed.precision = Precision::bf16;
+  packed.k = k;
+  packed.n = n;
+  packed.quantized_type.reset();
+  packed.fp8 = true;
 }
 
 bool is_int8(const PackedMatrix& b) {
@@ -118,6 +128,19 @@ struct Unit {
   const ConvertedRows* shared;  // where several units read the same rows; null: its own
 };
 
+// bf16 panels of weights that are held in another form, at k in [first, first + count).
+void decode(const KernelTable& kernels, const PackedMatrix& b, std::int64_t first_panel,
+            std::int64_t panels, std::int64_t first, std::int64_t count, bf16* out) {
+  if (b.fp8) {
+    const std::byte* from = b.quantized() + first_panel * fp8_panel_bytes(b.k);
+    kernels.fp8.decode(b.k, from, panels, first, count, out);
+  } else {
+    const std::byte* from =
+        b.quantized() + first_panel * quantized_panel_bytes(*b.quantized_type, b.k);
+    kernels.quantized.decode(*b.quantized_type, b.k, from, panels, first, count, out);
+  }
+}
+
 // Decodes a few panels at a time, as many as stay in the cache until they are multiplied; all of
 // them pass a block of A before the next one is read.
 void multiply_decoded(const KernelTable& kernels, const MatmulTask& task, const Unit& unit,
@@ -125,14 +148,13 @@ void multiply_decoded(const KernelTable& kernels, const MatmulTask& task, const 
   constexpr std::int64_t kPanels = 4, kLength = 1024;
   const PackedMatrix& b = *task.b;
   bf16* decoded = reserve<bf16>(scratch, kPanels * kPanelWidth * kLength);
-  const std::int64_t panel_bytes = quantized_panel_bytes(*b.quantized_type, b.k);
-  for (std::int64_t k = 0; k < b.k; k += kLength) {
-    const std::int64_t count = std::min(kLength, b.k - k);
+  const std::int64_t padded_k = padded_k_bf16(b.k);
+  for (std::int64_t k = 0; k < padded_k; k += kLength) {
+    const std::int64_t count = std::min(kLength, padded_k - k);
     for (std::int64_t done = 0; done < unit.panels; done += kPanels) {
       const std::int64_t first = unit.first_panel + done;
       const std::int64_t panels = std::min(kPanels, unit.panels - done);
-      kernels.quantized.decode(*b.quantized_type, b.k, b.quantized() + first * panel_bytes, panels,
-                               k, count, decoded);
+      decode(kernels, b, first, panels, k, count, decoded);
       const GemmShape shape{unit.rows, std::min(panels * kPanelWidth, b.n - first * kPanelWidth),
                             count,     rounded_stride(b.k),
                             task.ldc,  task.accumulate || k > 0};
@@ -167,7 +189,11 @@ void run_unit(const KernelTable& kernels, const Unit& unit, std::byte* own,
     kernels.quantized.multiply(
         *b.quantized_type, {unit.rows, columns, b.k, b.k, task.ldc, task.accumulate}, a.codes(row),
         a.groups(row), b.quantized() + unit.first_panel * panel_bytes, c);
-  } else if (b.quantized_type) {
+  } else if (b.fp8 && unit.rows <= kernels.fp8.most_rows) {
+    kernels.fp8.multiply({unit.rows, columns, b.k, rounded_stride(b.k), task.ldc, task.accumulate},
+                         a.rounded(row), b.quantized() + unit.first_panel * fp8_panel_bytes(b.k),
+                         c);
+  } else if (b.fp8 || b.quantized_type) {
     multiply_decoded(kernels, task, unit, a.rounded(row), scratch);
   } else {
     const std::int64_t k = padded_k_bf16(b.k);
@@ -179,6 +205,7 @@ void run_unit(const KernelTable& kernels, const Unit& unit, std::byte* own,
 }  // namespace
 
 std::int64_t PackedMatrix::bytes() const {
+  if (fp8) return panels_of(n) * fp8_panel_bytes(k);
   if (quantized_type) return quantized_panels_of(n) * quantized_panel_bytes(*quantized_type, k);
   const std::int64_t columns = panels_of(n) * kPanelWidth;
   return precision == Precision::f32 ? columns * k * std::int64_t{sizeof(float)}
@@ -265,6 +292,23 @@ void pack_stored(Backend& backend, GgmlType type, std::span<const std::byte> row
           values.data(), k, k, count, 0, 1,
           reinterpret_cast<bf16*>(panels) + row * padded_k_bf16(k));
     }
+  });
+}
+
+std::int64_t fp8_packed_bytes(std::int64_t n, std::int64_t k) {
+  PackedMatrix packed;
+  describe_fp8(n, k, packed);
+  return packed.bytes();
+}
+
+void pack_fp8(Backend& backend, const Fp8Matrix& matrix, PackedMatrix& packed,
+              std::span<std::byte> memory) {
+  describe_fp8(matrix.n, matrix.k, packed);
+  std::byte* const panels = packed.place(memory);
+  const std::int64_t grain =
+      std::max<std::int64_t>(kPackGrain / std::max<std::int64_t>(matrix.k * kPanelWidth, 1), 1);
+  backend.parallel_ranges(panels_of(matrix.n), grain, [&](std::int64_t first, std::int64_t last) {
+    pack_fp8_panels(matrix, first, last, panels);
   });
 }
 

@@ -28,10 +28,11 @@ struct PackedMatrix {
   // Of weights that stay quantised; `precision` is then bf16.
   std::optional<GgmlType> quantized_type;
   QuantizedProduct quantized_product = QuantizedProduct::bf16;
+  bool fp8 = false;  // of FP8 weights that stay such; `precision` is bf16
 
   const float* f32() const { return reinterpret_cast<const float*>(memory_.data()); }
   const bf16* panels() const { return reinterpret_cast<const bf16*>(memory_.data()); }
-  const std::byte* quantized() const { return memory_.data(); }
+  const std::byte* quantized() const { return memory_.data(); }  // or in FP8
 
   // Of the panels that the fields above describe.
   std::int64_t bytes() const;
@@ -60,6 +61,11 @@ void pack_stored(Backend& backend, GgmlType type, std::span<const std::byte> row
 // Panels as pack_stored() makes them, found in a file, read where they lie (PackedMatrix::view()).
 void view_stored(GgmlType type, std::span<const std::byte> panels, std::int64_t n, std::int64_t k,
                  QuantizedProduct product, PackedMatrix& packed);
+// The same of FP8 codes, which stay as they are: the bits of the product with the decoded weights.
+void pack_fp8(Backend& backend, const Fp8Matrix& matrix, PackedMatrix& packed,
+              std::span<std::byte> memory = {});
+// Bytes that pack_fp8() needs; for pack_stored() see stored_panels.h.
+std::int64_t fp8_packed_bytes(std::int64_t n, std::int64_t k);
 // B = W of a weight W [k, n]: dx = dy W.
 void pack(Backend& backend, Precision precision, const float* w, std::int64_t stride,
           std::int64_t k, std::int64_t n, PackedMatrix& packed);

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "cli/expert_report.h"
 #include "cli/flags.h"
 #include "cli/model_flags.h"
 #include "cli/terminal.h"
@@ -28,8 +29,7 @@ struct Options {
 
 std::unique_ptr<WeightSource> open_source(const Options& options) {
   if (!options.model.empty()) return WeightSource::open(options.model);
-  return std::make_unique<RandomWeights>(published_shape(options.shape),
-                                         parse_gguf_recipe(options.type));
+  return RandomWeights::of_type(published_shape(options.shape), options.type);
 }
 
 std::vector<ThroughputTest> tests_of(const Options& options) {
@@ -77,6 +77,7 @@ void run(const Options& options) {
       Model::load(backend, source, source->config().precision(), options.model_flags.load());
   const double load_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const ExpertReport experts(*model);
   const ParameterCount parameters = count_parameters(source->config());
   if (!options.json) {
     show(fmt::format(
@@ -112,17 +113,19 @@ void run(const Options& options) {
                       .kv_storage = options.model_flags.kv_cache},
                      finished);
   if (options.json) {
-    show(nlohmann::json({{"model", name},
-                         {"parameters", parameters.total},
-                         {"active_parameters", parameters.active},
-                         {"weight_bytes", bytes.total},
-                         {"bytes_per_token", bytes.per_token},
-                         {"load_seconds", load_seconds},
-                         {"isa", std::string(name_of(backend.isa()))},
-                         {"threads", backend.threads()},
-                         {"tests", rows}})
-             .dump(2) +
-         "\n");
+    nlohmann::json object = {{"model", name},
+                             {"parameters", parameters.total},
+                             {"active_parameters", parameters.active},
+                             {"weight_bytes", bytes.total},
+                             {"bytes_per_token", bytes.per_token},
+                             {"load_seconds", load_seconds},
+                             {"isa", std::string(name_of(backend.isa()))},
+                             {"threads", backend.threads()},
+                             {"tests", rows}};
+    if (experts.has_any()) object["experts"] = experts.json();
+    show(object.dump(2) + "\n");
+  } else if (experts.has_any()) {
+    show(experts.line() + "\n");
   }
 }
 
@@ -144,7 +147,9 @@ void add_model_bench(CLI::App& bench) {
                   fmt::format("Or a shape with random weights: {}.",
                               fmt::join(published_shape_names(), ", ")))
       ->type_name("NAME");
-  bench.add_option("--type", options->type, "Type of the random weights: bf16, q8_0, q4_k_m, ...")
+  bench
+      .add_option("--type", options->type,
+                  "Type of the random weights: fp8, bf16, q8_0, q4_k_m, ...")
       ->type_name("TYPE")
       ->capture_default_str();
   list("--prompt", options->prompts, "Tokens of the prompts; 0: none.");

@@ -102,8 +102,7 @@ void run(const Options& options) {
   if (options.shape.empty()) {
     source = WeightSource::open(options.model);
   } else {
-    source = std::make_unique<RandomWeights>(published_shape(options.shape),
-                                             parse_gguf_recipe(options.type));
+    source = RandomWeights::of_type(published_shape(options.shape), options.type);
   }
   const MemoryPlan plan = plan_memory(*source, {options.context, options.parallel});
   const std::int64_t memory = options.memory > 0 ? options.memory : machine_memory();
@@ -126,7 +125,8 @@ void add_fit(CLI::App& program) {
                               fmt::join(published_shape_names(), ", ")))
       ->type_name("NAME");
   command
-      .add_option("--type", options->type, "Type of the shape's weights: bf16, q8_0, q4_k_m, ...")
+      .add_option("--type", options->type,
+                  "Type of the shape's weights: fp8, bf16, q8_0, q4_k_m, ...")
       ->type_name("TYPE")
       ->capture_default_str();
   const CLI::Validator count = number_within(std::int64_t{1}, std::int64_t{1} << 24);

@@ -7,8 +7,8 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
   add_choice<QuantizedProduct>(
       command, "--activations", flags.activations,
       {{"int8", QuantizedProduct::int8}, {"bf16", QuantizedProduct::bf16}},
-      "How quantised weights are multiplied: int8, or bf16 with the bits of the decoded weights "
-      "(default: int8).")
+      "How quantised weights are multiplied: int8, or bf16 with the bits of the decoded weights, "
+      "as FP8 always is (default: int8).")
       ->type_name("MODE");
   add_choice<KvStorage>(command, "--kv-cache", flags.kv_cache,
                         {{"bf16", KvStorage::plain}, {"q8_0", KvStorage::q8_0}},

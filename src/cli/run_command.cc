@@ -9,6 +9,7 @@
 #include "cli/answer_printer.h"
 #include "cli/chat.h"
 #include "cli/commands.h"
+#include "cli/expert_report.h"
 #include "cli/flags.h"
 #include "cli/model_flags.h"
 #include "cli/speculation_flags.h"
@@ -32,7 +33,7 @@ struct Options {
 };
 
 void print_json(const eval::Answer& answer, double load_seconds, bool log_probs,
-                const SpeculationStats& speculation) {
+                const SpeculationStats& speculation, const ExpertReport& experts) {
   nlohmann::ordered_json object = {{"thinking", answer.thinking},
                                    {"answer", answer.answer},
                                    {"text", answer.text},
@@ -47,6 +48,7 @@ void print_json(const eval::Answer& answer, double load_seconds, bool log_probs,
                                      {"prompt_tokens_per_second", prompt_tokens_per_second(answer)},
                                      {"tokens_per_second", tokens_per_second(answer)}}}};
   if (speculation.passes > 0) object["speculation"] = eval::acceptance_json(speculation);
+  if (experts.has_any()) object["experts"] = experts.json();
   if (log_probs) {
     object["prompt_ids"] = answer.prompt;
     object["ids"] = nlohmann::ordered_json::array();
@@ -67,6 +69,7 @@ void answer_once(const Options& options, std::span<const text::ChatMessage> turn
   const Speculation speculation = load_speculation(backend, options.speculation, model);
   engine_options.speculation = speculation.options;
   Engine engine(backend, *model.model, engine_options);
+  const ExpertReport experts(*model.model);
   AnswerPrinter printer(stdout_has_styles(), model.form.completion());
   const eval::Answer answer = eval::ask(
       engine, model, turns, ask_options,
@@ -76,7 +79,7 @@ void answer_once(const Options& options, std::span<const text::ChatMessage> turn
       [&] { return interrupt.requested(); });
   printer.finish();
   if (options.json) {
-    print_json(answer, load_seconds, options.log_probs, engine.stats().speculation);
+    print_json(answer, load_seconds, options.log_probs, engine.stats().speculation, experts);
   } else if (answer.finish != FinishReason::stop) {
     fmt::print(
         stderr, "({})\n",
@@ -87,6 +90,7 @@ void answer_once(const Options& options, std::span<const text::ChatMessage> turn
     if (engine.stats().speculation.passes > 0) {
       fmt::print(stderr, "{}\n", eval::acceptance_line(engine.stats().speculation));
     }
+    if (experts.has_any()) fmt::print(stderr, "{}\n", experts.line());
   }
 }
 

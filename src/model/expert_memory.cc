@@ -1,6 +1,9 @@
 #include "model/expert_memory.h"
 
 #include <algorithm>
+#include <cmath>
+#include <functional>
+#include <limits>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -13,7 +16,7 @@ constexpr std::int64_t kLine = 64;
 std::int64_t panel_bytes(const LinearWeight& linear) {
   R1_CHECK(linear.weight.stored.has_value(), "{} is not stored", linear.weight.name);
   const std::int64_t bytes =
-      stored_panel_bytes(linear.weight.stored->type, linear.out_features(), linear.in_features());
+      linear.weight.stored->panel_bytes(linear.out_features(), linear.in_features());
   return (bytes + kLine - 1) / kLine * kLine;
 }
 
@@ -25,8 +28,10 @@ void for_matrices(ExpertWeight& expert, const Visit& visit) {
 }  // namespace
 
 ExpertMemory::ExpertMemory(std::int64_t slots, std::int64_t slot_bytes,
-                           std::int64_t experts_per_layer, bool in_file)
-    : slot_bytes_(slot_bytes) {
+                           std::int64_t experts_per_layer, std::int64_t layers, bool in_file)
+    : slot_bytes_(slot_bytes),
+      experts_(experts_per_layer * layers),
+      half_life_(kHalfLife * static_cast<double>(layers)) {
   if (slots < experts_per_layer) {
     throw Error(
         "memory",
@@ -50,11 +55,13 @@ void ExpertMemory::require(Backend& backend, std::span<ExpertWeight> experts,
   ++pass_;
   std::vector<ExpertWeight*> missing;
   std::vector<bool> seen(experts.size());
+  std::size_t required = 0;
   for (const std::int32_t index : indices) {
     const auto i = static_cast<std::size_t>(index);
     if (seen[i]) continue;
     seen[i] = true;
-    ++stats_.required;
+    ++required;
+    count_use(experts[i]);
     const auto slot = experts[i].slot;
     if (slot >= 0) {
       slots_[static_cast<std::size_t>(slot)].last_pass = pass_;
@@ -66,14 +73,60 @@ void ExpertMemory::require(Backend& backend, std::span<ExpertWeight> experts,
   for (ExpertWeight* expert : missing) {
     for_matrices(*expert, [](LinearWeight& linear) { will_read(linear.weight.stored->bytes); });
   }
-  for (ExpertWeight* expert : missing) place(backend, *expert, free_slot());
+  for (ExpertWeight* expert : missing) {
+    if (std::ranges::find(expected_, expert) != expected_.end()) ++stats_.foreseen;
+    place(backend, *expert, free_slot());
+  }
+  last_required_ = required;
+  stats_.required += static_cast<std::int64_t>(required);
   stats_.packed += static_cast<std::int64_t>(missing.size());
 }
 
+void ExpertMemory::expect(std::span<const ExpertWeight> experts) {
+  expected_.clear();
+  if (holds_all()) return;
+  std::vector<const ExpertWeight*> likely;
+  for (const ExpertWeight& expert : experts) {
+    if (needs_.contains(&expert)) likely.push_back(&expert);
+  }
+  const std::size_t count = std::min(last_required_, likely.size());
+  std::ranges::partial_sort(likely, likely.begin() + static_cast<std::ptrdiff_t>(count),
+                            std::greater{},
+                            [&](const ExpertWeight* expert) { return need_of(*expert); });
+  for (const ExpertWeight* expert : std::span(likely).first(count)) {
+    if (expert->slot >= 0) continue;
+    expected_.push_back(expert);
+    for (const LinearWeight* linear : {&expert->gate, &expert->up, &expert->down}) {
+      if (linear->weight.stored->mapped) will_read(linear->weight.stored->bytes);
+    }
+  }
+  stats_.expected += static_cast<std::int64_t>(expected_.size());
+}
+
+// The logarithm of the sum of 2^(time of use / half-life) over an expert's uses.
+double ExpertMemory::need_of(const ExpertWeight& expert) const {
+  const auto found = needs_.find(&expert);
+  return found == needs_.end() ? -std::numeric_limits<double>::infinity() : found->second;
+}
+
+void ExpertMemory::count_use(const ExpertWeight& expert) {
+  const double now = static_cast<double>(pass_) / half_life_;
+  needs_[&expert] = now + std::log2(1.0 + std::exp2(need_of(expert) - now));
+}
+
 std::size_t ExpertMemory::free_slot() const {
-  const auto oldest = std::ranges::min_element(slots_, {}, &Slot::last_pass);
-  R1_CHECK(oldest->last_pass < pass_, "a pass needs more than {} experts", slots_.size());
-  return static_cast<std::size_t>(oldest - slots_.begin());
+  std::size_t least = slots_.size();
+  double least_need = 0;
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    if (slots_[i].expert == nullptr) return i;
+    if (slots_[i].last_pass == pass_) continue;
+    const double need = need_of(*slots_[i].expert);
+    if (least < slots_.size() && need >= least_need) continue;
+    least = i;
+    least_need = need;
+  }
+  R1_CHECK(least < slots_.size(), "a pass needs more than {} experts", slots_.size());
+  return least;
 }
 
 void ExpertMemory::place(Backend& backend, ExpertWeight& expert, std::size_t slot) {
@@ -94,11 +147,8 @@ void ExpertMemory::place(Backend& backend, ExpertWeight& expert, std::size_t slo
   for_matrices(expert, [&](LinearWeight& linear) {
     const StoredRows& rows = *linear.weight.stored;
     const std::int64_t out = linear.out_features(), in = linear.in_features();
-    if (rows.panels) {
-      view_stored(rows.type, rows.bytes, out, in, rows.product, linear.forward);
-      return;
-    }
-    pack_stored(backend, rows.type, rows.bytes, out, in, rows.product, linear.forward, memory);
+    rows.pack(backend, out, in, linear.forward, memory);
+    if (rows.panels) return;
     memory = memory.subspan(static_cast<std::size_t>(panel_bytes(linear)));
     // Packed, it need not stay mapped as well.
     if (rows.mapped) have_read(rows.bytes);

@@ -82,7 +82,10 @@ Tensor MixtureOfExperts::forward(const ForwardContext& ctx, const Tensor& x, con
                                       {weights, weights + routing.weights.shape.count()},
                                       routing.load});
   }
-  if (memory_ != nullptr) memory_->require(ctx.backend, experts_, routing.experts);
+  if (memory_ != nullptr) {
+    memory_->require(ctx.backend, experts_, routing.experts);
+    memory_->expect(next_->experts_);
+  }
   const Tensor routed = r1::experts(ctx, x, routing, experts_);
   return shared_ ? add(ctx, routed, shared_->forward(ctx, x)) : routed;
 }

@@ -7,6 +7,7 @@
 #include <map>
 
 #include "backend/matmul.h"
+#include "backend/stored_panels.h"
 #include "base/error.h"
 #include "model/gguf_encode.h"
 #include "model/gguf_tokenizer.h"
@@ -232,7 +233,7 @@ class Exporter {
     GgufRecipe recipe = recipe_;
     if (recipe.keep && !weights.empty()) {
       const std::optional<StoredRows> rows = weights_.stored(weights.front(), weight_shape);
-      if (rows) recipe.type = rows->type;
+      if (rows && rows->type) recipe.type = *rows->type;
     }
     GgmlType type = GgmlType::f32, wanted = GgmlType::f32;
     if (shape.size() >= 2) {
@@ -382,7 +383,13 @@ class MatrixWriter {
     }
     AlignedBuffer<std::byte> unpacked;
     std::span<const std::byte> blocks = stored.bytes;
-    if (stored.panels) blocks = stored.rows(item.weight_shape, 0, item.rows(), unpacked);
+    if (stored.panels) {
+      const Shape& shape = item.weight_shape;
+      unpacked = AlignedBuffer<std::byte>(
+          static_cast<std::size_t>(item.rows()) * stored.row_bytes(shape[1]), Fill::none);
+      unpack_stored(*stored.type, blocks, shape[0], shape[1], 0, item.rows(), unpacked.span());
+      blocks = unpacked.span();
+    }
     if (item.pair_heads == 0) return append(item, blocks);
     const std::int64_t head_dim = item.rows() / item.pair_heads;
     append(item, pairs_from_halves(item.pair_heads, head_dim, blocks).span());

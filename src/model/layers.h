@@ -111,8 +111,12 @@ class MixtureOfExperts {
 
   std::int64_t layer() const { return layer_; }
   std::span<ExpertWeight> experts() { return experts_; }
-  // Where the experts' panels lie from now on; it outlives this.
-  void use(ExpertMemory& memory) { memory_ = &memory; }
+  // Where the experts' panels lie from now on, and the layer whose turn it is after this one; both
+  // outlive this.
+  void use(ExpertMemory& memory, MixtureOfExperts& next) {
+    memory_ = &memory;
+    next_ = &next;
+  }
   // e_score_correction_bias [experts]; null if the architecture has none.
   float* routing_bias();
 
@@ -123,6 +127,7 @@ class MixtureOfExperts {
   std::optional<Weight> routing_bias_;
   std::vector<ExpertWeight> experts_;
   ExpertMemory* memory_ = nullptr;  // null: each has its own
+  MixtureOfExperts* next_ = nullptr;
   std::optional<DenseFeedForward> shared_;
 };
 

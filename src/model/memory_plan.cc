@@ -65,8 +65,7 @@ class Loaded {
     const std::int64_t n = weight.shape[0], k = weight.shape[1];
     std::optional<StoredRows> rows;
     if (precision_ == Precision::bf16) rows = source_.stored(weight.name, weight.shape);
-    const std::int64_t as_panels =
-        rows ? stored_panel_bytes(rows->type, n, k) : panels(precision_, n, k);
+    const std::int64_t as_panels = rows ? rows->panel_bytes(n, k) : panels(precision_, n, k);
     if (is_routed_expert(weight.name)) {
       add_expert(as_panels, rows.has_value());
     } else if (weight.name.starts_with("model.embed_tokens")) {

@@ -174,9 +174,11 @@ void Model::place_experts(const LoadOptions& options) {
     const MemoryPlan plan = plan_memory(*source_, {});
     slots = std::min(slots, (options.memory - plan.weights() + plan.routed_experts) / slot_bytes);
   }
-  expert_memory_ =
-      std::make_unique<ExpertMemory>(slots, slot_bytes, config_.n_routed_experts, in_file);
-  for (MixtureOfExperts* layer : layers) layer->use(*expert_memory_);
+  expert_memory_ = std::make_unique<ExpertMemory>(slots, slot_bytes, config_.n_routed_experts,
+                                                  std::ssize(layers), in_file);
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    layers[i]->use(*expert_memory_, *layers[(i + 1) % layers.size()]);
+  }
 }
 
 void Model::read_weights(Backend& backend, const LoadOptions& options) {

@@ -82,8 +82,8 @@ bool same_bits(std::span<const float> a, std::span<const float> b) {
 
 TEST_F(QuantizedModelTest, InTheBf16ModeIsTheModelOfTheDecodedWeights) {
   for (const ModelConfig& config : {dense_config(), experts_config()}) {
-    for (const char* type : {"bf16", "q8_0", "q4_0", "q4_k_m", "q5_k"}) {
-      const auto source = std::make_shared<RandomWeights>(config, parse_gguf_recipe(type));
+    for (const char* type : {"fp8", "bf16", "q8_0", "q4_0", "q4_k_m", "q5_k"}) {
+      const std::shared_ptr<const WeightSource> source = RandomWeights::of_type(config, type);
       const auto ids = model_test::random_tokens(config, 1, 40);
       const auto stored = load(source, {.quantized = QuantizedProduct::bf16});
       const auto decoded = load(std::make_shared<Decoded>(source), {});
@@ -113,9 +113,13 @@ TEST_F(QuantizedModelTest, InTheInt8ModeStaysCloseAndDoesNotDependOnCompany) {
   }
 }
 
-TEST_F(QuantizedModelTest, ExpertsThatComeAndGoGiveTheSameBits) {
+class ExpertsOnDemandTest : public QuantizedModelTest,
+                            public testing::WithParamInterface<const char*> {};
+INSTANTIATE_TEST_SUITE_P(Types, ExpertsOnDemandTest, testing::Values("q4_k_m", "fp8"));
+
+TEST_P(ExpertsOnDemandTest, ExpertsThatComeAndGoGiveTheSameBits) {
   const ModelConfig config = experts_config();
-  const auto source = std::make_shared<RandomWeights>(config, parse_gguf_recipe("q4_k_m"));
+  const std::shared_ptr<const WeightSource> source = RandomWeights::of_type(config, GetParam());
   const auto whole = load(source, {});
   ASSERT_NE(whole->expert_memory(), nullptr);
   const std::int64_t experts = whole->expert_memory()->slots();

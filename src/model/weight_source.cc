@@ -55,6 +55,11 @@ class HfWeights : public WeightSource {
         return StoredRows{.type = GgmlType::bf16, .bytes = tensor.bytes, .mapped = true};
       case DType::f16:
         return StoredRows{.type = GgmlType::f16, .bytes = tensor.bytes, .mapped = true};
+      case DType::f8_e4m3: {
+        StoredRows rows{.type = std::nullopt, .bytes = tensor.bytes, .mapped = true};
+        rows.fp8_scales = load_fp8_scales(tensor, directory_.tensor(name + "_scale_inv"));
+        return rows;
+      }
       default:
         return std::nullopt;
     }

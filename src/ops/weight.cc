@@ -28,23 +28,46 @@ void derive_working(Backend& backend, Precision precision, const Weight& weight,
 }  // namespace
 
 std::size_t StoredRows::row_bytes(std::int64_t row_size) const {
-  const GgmlBlockSize block = block_size(type);
+  if (!type) return static_cast<std::size_t>(row_size);
+  const GgmlBlockSize block = block_size(*type);
   return static_cast<std::size_t>(row_size) / block.values * block.bytes;
 }
 
-std::span<const std::byte> StoredRows::rows(const Shape& shape, std::int64_t first,
-                                            std::int64_t count,
-                                            AlignedBuffer<std::byte>& unpacked) const {
+void StoredRows::decode(const Shape& shape, std::int64_t first, std::span<float> out) const {
+  if (!type) return decode_fp8(fp8(shape[0], shape[1]), first, out);
+  const auto count = static_cast<std::int64_t>(out.size()) / shape[1];
   const std::size_t size = row_bytes(shape[1]), wanted = static_cast<std::size_t>(count) * size;
-  if (!panels) return bytes.subspan(static_cast<std::size_t>(first) * size, wanted);
-  if (unpacked.size() != wanted) unpacked = AlignedBuffer<std::byte>(wanted, Fill::none);
-  unpack_stored(type, bytes, shape[0], shape[1], first, count, unpacked.span());
-  return unpacked.span();
+  if (!panels) {
+    dequantize(*type, bytes.subspan(static_cast<std::size_t>(first) * size, wanted), out);
+    return;
+  }
+  AlignedBuffer<std::byte> unpacked(wanted, Fill::none);
+  unpack_stored(*type, bytes, shape[0], shape[1], first, count, unpacked.span());
+  dequantize(*type, unpacked.span(), out);
+}
+
+void StoredRows::pack(Backend& backend, std::int64_t n, std::int64_t k, PackedMatrix& packed,
+                      std::span<std::byte> memory) const {
+  if (panels) {
+    view_stored(*type, bytes, n, k, product, packed);
+  } else if (type) {
+    pack_stored(backend, *type, bytes, n, k, product, packed, memory);
+  } else {
+    pack_fp8(backend, fp8(n, k), packed, memory);
+  }
+}
+
+std::int64_t StoredRows::panel_bytes(std::int64_t n, std::int64_t k) const {
+  return type ? stored_panel_bytes(*type, n, k) : fp8_packed_bytes(n, k);
 }
 
 StoredRows StoredRows::clone() const {
-  StoredRows copy{type,  {},     AlignedBuffer<std::byte>(bytes.size(), Fill::none),
-                  false, panels, product};
+  StoredRows copy{.type = type,
+                  .bytes = {},
+                  .owned = AlignedBuffer<std::byte>(bytes.size(), Fill::none),
+                  .panels = panels,
+                  .product = product,
+                  .fp8_scales = fp8_scales.clone()};
   std::ranges::copy(bytes, copy.owned.begin());
   copy.bytes = copy.owned.span();
   return copy;
@@ -53,13 +76,13 @@ StoredRows StoredRows::clone() const {
 void Weight::decode_stored(Backend& backend) {
   if (!stored) return;
   value = AlignedBuffer<float>(static_cast<std::size_t>(count()), Fill::none);
-  const auto row_size = static_cast<std::size_t>(shape[1]);
-  backend.parallel_ranges(shape[0], kPanelWidth, [&](std::int64_t first, std::int64_t last) {
-    AlignedBuffer<std::byte> unpacked;
-    dequantize(stored->type, stored->rows(shape, first, last - first, unpacked),
-               value.span(static_cast<std::size_t>(first) * row_size,
-                          static_cast<std::size_t>(last - first) * row_size));
-  });
+  const std::int64_t row_size = shape[shape.rank() - 1];
+  backend.parallel_ranges(
+      count() / row_size, kPanelWidth, [&](std::int64_t first, std::int64_t last) {
+        stored->decode(shape, first,
+                       value.span(static_cast<std::size_t>(first * row_size),
+                                  static_cast<std::size_t>((last - first) * row_size)));
+      });
   stored.reset();
 }
 
@@ -71,12 +94,7 @@ void LinearWeight::refresh(Backend& backend, Precision precision, bool training)
   const std::int64_t out = out_features(), in = in_features();
   if (weight.stored) {
     R1_CHECK(precision == Precision::bf16 && !training, "{} is stored", weight.name);
-    const StoredRows& rows = *weight.stored;
-    if (rows.panels) {
-      view_stored(rows.type, rows.bytes, out, in, rows.product, forward);
-    } else {
-      pack_stored(backend, rows.type, rows.bytes, out, in, rows.product, forward);
-    }
+    weight.stored->pack(backend, out, in, forward);
     refresh_bias(backend, precision);
     return;
   }
@@ -133,9 +151,7 @@ void TableWeight::read_row(const VectorKernels& kernels, std::int64_t index, flo
     std::copy_n(working.data() + index * size, size, out);
     return;
   }
-  AlignedBuffer<std::byte> unpacked;
-  dequantize(stored->type, stored->rows(weight.shape, index, 1, unpacked),
-             {out, static_cast<std::size_t>(size)});
+  stored->decode(weight.shape, index, {out, static_cast<std::size_t>(size)});
   kernels.round_to_bf16_values(size, out, out);
 }
 

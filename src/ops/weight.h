@@ -14,25 +14,33 @@
 
 namespace r1 {
 
-// Values of a matrix as a file holds them: row after row of blocks of one type, or the panels that
-// products read (backend/stored_panels.h). `owned` is used where the file lays rows out otherwise,
-// or is not there for as long.
+// Values of a matrix as a file holds them: row after row of blocks of one type, or of FP8 codes
+// with the scales of their blocks, or the panels that products read (backend/stored_panels.h).
+// `owned` is used where the file lays rows out otherwise, or is not there for as long.
 struct StoredRows {
-  GgmlType type;
+  std::optional<GgmlType> type;  // none: FP8
   std::span<const std::byte> bytes;
   AlignedBuffer<std::byte> owned = {};
   bool mapped = false;  // the bytes are a mapped file's
   bool panels = false;  // ready to be multiplied: the bytes must outlive the weight
   QuantizedProduct product = QuantizedProduct::int8;  // how a quantised type is multiplied
+  AlignedBuffer<float> fp8_scales = {};               // quant/fp8_blocks.h
 
   std::size_t row_bytes(std::int64_t row_size) const;
-  // Rows [first, first + count) of the matrix of that shape, as blocks: where they lie, or out of
-  // the panels, in `unpacked`.
-  std::span<const std::byte> rows(const Shape& shape, std::int64_t first, std::int64_t count,
-                                  AlignedBuffer<std::byte>& unpacked) const;
+  // Values of rows [first, ...) of the matrix of that shape: as many as `out` holds.
+  void decode(const Shape& shape, std::int64_t first, std::span<float> out) const;
+  // The matrix [n, k] as a factor of products in its own form, and the bytes of its panels;
+  // `memory` as for PackedMatrix::place(). Panels are read where they lie.
+  void pack(Backend& backend, std::int64_t n, std::int64_t k, PackedMatrix& packed,
+            std::span<std::byte> memory = {}) const;
+  std::int64_t panel_bytes(std::int64_t n, std::int64_t k) const;
+
   // A copy that owns its bytes; a view of the same bytes, which must outlive it.
   StoredRows clone() const;
-  StoredRows view() const { return {type, bytes, {}, mapped, panels, product}; }
+  StoredRows view() const { return {type, bytes, {}, mapped, panels, product, fp8_scales.clone()}; }
+
+ private:
+  Fp8Matrix fp8(std::int64_t n, std::int64_t k) const { return {n, k, bytes, fp8_scales.span()}; }
 };
 
 // One parameter as the checkpoint knows it. `value` is the fp32 master; what a forward pass reads
