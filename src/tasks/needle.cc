@@ -126,7 +126,7 @@ bool is_held_out(const Fact& fact) {
 }
 
 std::string needle_question(const Fact& fact) {
-  return fmt::format("\nQuestion: What is the number of the {}?\nAnswer:", fact.key);
+  return fmt::format("\nNow complete: The number of the {} is", fact.key);
 }
 
 Verdict verify_needle(const Fact& fact, std::string_view answer) {
@@ -157,10 +157,11 @@ std::vector<Passage> NeedleCorpus::document(std::uint64_t index, const CountToke
   const double ratio = static_cast<double>(max_length_) / low;
   const auto length =
       static_cast<std::int64_t>(low * std::pow(ratio, static_cast<double>(rng.uniform())));
-  // As many as have room beside some filler.
-  constexpr std::int64_t kTokensPerFact = 40;
+  // As many as have room, with their questions, beside half as much filler.
+  const Fact typical{"golden lantern", kHighestNumber};
+  const std::int64_t tokens = count(statement(typical)) + count(needle_question(typical));
   const std::int64_t most =
-      std::clamp<std::int64_t>(length / kTokensPerFact, 1, mixture_.max_facts);
+      std::clamp<std::int64_t>(2 * length / (3 * tokens), 1, mixture_.max_facts);
   const std::int64_t wanted =
       rng.chance(0.5) ? most
                       : static_cast<std::int64_t>(std::pow(static_cast<double>(most),
@@ -174,14 +175,15 @@ std::vector<Passage> NeedleCorpus::document(std::uint64_t index, const CountToke
   std::vector<std::size_t> order(facts.size());
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
   rng.shuffle(order);
-  std::vector<Passage> passages(1);
+  std::vector<Passage> passages;
   std::int64_t left = length;
   for (const std::size_t i : order) {
     passages.push_back({needle_question(facts[i]), false});
     passages.push_back({fmt::format(" {}", facts[i].number), true});
     left -= count(passages[passages.size() - 2].text) + count(passages.back().text);
   }
-  passages.front().text = scatter(facts, depths, left, count, rng);
+  // As a prompt has it: tokens may reach from the text into the question.
+  passages.front().text.insert(0, scatter(facts, depths, left, count, rng));
   return passages;
 }
 

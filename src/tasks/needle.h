@@ -24,7 +24,7 @@ struct Fact {
 // One fact in kHeldOutModulus is held out: no training text states it.
 bool is_held_out(const Fact& fact);
 
-// The last line of a prompt: "\nQuestion: What is the number of the amber fox?\nAnswer:".
+// The last line of a prompt: "\nNow complete: The number of the amber fox is".
 std::string needle_question(const Fact& fact);
 // Whether the first number of an answer is the fact's.
 Verdict verify_needle(const Fact& fact, std::string_view answer);

@@ -13,8 +13,9 @@ namespace {
 
 std::int64_t count_words(std::string_view text) { return std::ranges::count(text, ' '); }
 
-// "The number of the KEY is N." of every fact in a text.
+// "The number of the KEY is N." of every fact in a text, of its first line.
 std::vector<Fact> facts_in(std::string_view text) {
+  text = text.substr(0, text.find('\n'));
   constexpr std::string_view kBefore = "The number of the ", kBetween = " is ";
   std::vector<Fact> facts;
   for (std::size_t at = text.find(kBefore); at != text.npos; at = text.find(kBefore, at)) {
@@ -116,7 +117,7 @@ TEST(Needle, TrainingDocumentsAskForEachOfTheirFacts) {
     const std::vector<Passage> passages = corpus.document(i, count_words);
     std::vector<Fact> facts = facts_in(passages.front().text);
     EXPECT_FALSE(passages.front().learned);
-    ASSERT_EQ(passages.size(), 1 + 2 * facts.size());
+    ASSERT_EQ(passages.size(), 2 * facts.size());
     std::size_t length = 0;
     for (const Passage& passage : passages) {
       length += static_cast<std::size_t>(count_words(passage.text));
@@ -125,16 +126,18 @@ TEST(Needle, TrainingDocumentsAskForEachOfTheirFacts) {
     longest = std::max(longest, length);
     most = std::max(most, facts.size());
     least = std::min(least, facts.size());
-    for (std::size_t q = 1; q < passages.size(); q += 2) {
+    for (std::size_t q = 0; q < passages.size(); q += 2) {
       EXPECT_FALSE(passages[q].learned);
       EXPECT_TRUE(passages[q + 1].learned);
-      const auto asked = std::ranges::find_if(
-          facts, [&](const Fact& fact) { return needle_question(fact) == passages[q].text; });
+      const auto asked = std::ranges::find_if(facts, [&](const Fact& fact) {
+        return passages[q].text.ends_with(needle_question(fact));
+      });
+      if (q > 0) EXPECT_TRUE(passages[q].text.starts_with("\nNow complete:"));
       ASSERT_NE(asked, facts.end()) << passages[q].text;
       EXPECT_EQ(passages[q + 1].text, fmt::format(" {}", asked->number));
       facts.erase(asked);
     }
-    EXPECT_EQ(passages[1].text, corpus.document(i, count_words)[1].text);
+    EXPECT_EQ(passages[0].text, corpus.document(i, count_words)[0].text);
   }
   EXPECT_LE(longest, 1500u);
   EXPECT_GT(longest, 1300u);
