@@ -14,18 +14,26 @@
 namespace r1::tasks {
 namespace {
 
-constexpr std::string_view kAdjectives[] = {
-    "amber", "ancient", "brave",  "bright", "broken", "clever", "copper",  "crimson",
-    "dusty", "eager",   "fancy",  "gentle", "golden", "hollow", "humble",  "ivory",
-    "jolly", "lazy",    "little", "lucky",  "mighty", "narrow", "noble",   "orange",
-    "pale",  "proud",   "purple", "quiet",  "rapid",  "rusty",  "scarlet", "silver"};
-constexpr std::string_view kNouns[] = {
-    "anchor", "badger", "basket", "beacon",  "bottle", "candle", "castle", "compass",
-    "dragon", "eagle",  "engine", "falcon",  "fiddle", "fox",    "garden", "hammer",
-    "harbor", "kettle", "ladder", "lantern", "mirror", "needle", "otter",  "parrot",
-    "pencil", "rabbit", "ribbon", "saddle",  "turtle", "violin", "wagon",  "window"};
+constexpr std::string_view kFirstNames[] = {
+    "Agnes",  "Albert", "Alice",  "Andrew", "Anna",   "Arthur", "Barbara", "Bruno",
+    "Carl",   "Clara",  "Daniel", "David",  "Dora",   "Edgar",  "Edith",   "Emil",
+    "Emma",   "Erik",   "Felix",  "Flora",  "Frank",  "George", "Gloria",  "Grace",
+    "Hannah", "Harold", "Helen",  "Henry",  "Hugo",   "Ida",    "Irene",   "Jack",
+    "Jacob",  "Jane",   "John",   "Julia",  "Karin",  "Laura",  "Leo",     "Linda",
+    "Louis",  "Lucy",   "Maria",  "Martin", "Max",    "Nina",   "Nora",    "Oscar",
+    "Otto",   "Paul",   "Peter",  "Ralph",  "Robert", "Rosa",   "Ruth",    "Samuel",
+    "Sarah",  "Simon",  "Susan",  "Thomas", "Ursula", "Victor", "Walter",  "William"};
+constexpr std::string_view kSurnames[] = {
+    "Adams",   "Archer",  "Baker",    "Barnes",  "Bennett", "Bishop", "Brooks",  "Butler",
+    "Carter",  "Chapman", "Clark",    "Collins", "Cooper",  "Cross",  "Dawson",  "Dixon",
+    "Evans",   "Fisher",  "Fletcher", "Ford",    "Foster",  "Fuller", "Gardner", "Gibson",
+    "Graham",  "Grant",   "Harris",   "Hayes",   "Howard",  "Hughes", "Hunter",  "Jackson",
+    "Jordan",  "Keller",  "Kelly",    "Knight",  "Lambert", "Lawson", "Marsh",   "Mason",
+    "Miller",  "Morgan",  "Murphy",   "Nelson",  "Norton",  "Owen",   "Palmer",  "Parker",
+    "Pearson", "Porter",  "Reed",     "Rogers",  "Shaw",    "Sharp",  "Spencer", "Stone",
+    "Sutton",  "Taylor",  "Turner",   "Wagner",  "Walker",  "Watson", "Webb",    "Wright"};
 
-// What everything else is made of; no word of a fact's key.
+// What everything else is made of; no name is among it.
 constexpr std::string_view kSubjects[] = {
     "A cold wind",    "The old road",    "A small boat",     "The last train",
     "A thin cloud",   "The tall man",    "A young woman",    "The grey rain",
@@ -52,7 +60,9 @@ std::string_view pick(const std::string_view (&words)[size], Rng& rng) {
   return words[rng.below(static_cast<std::uint32_t>(size))];
 }
 
-constexpr std::int64_t kLowestNumber = 10, kHighestNumber = 99;
+// Of a training document. Drawn at will: were each asked for once, the last ones could be told from
+// the names that are left.
+constexpr std::size_t kQuestionsPerFact = 2;
 
 std::string filler(Rng& rng) {
   const std::string_view subject = pick(kSubjects, rng), verb = pick(kVerbs, rng);
@@ -61,20 +71,18 @@ std::string filler(Rng& rng) {
 }
 
 std::string statement(const Fact& fact) {
-  return fmt::format(" The number of the {} is {}.", fact.key, fact.number);
+  return fmt::format("{} {}.", needle_question(fact), fact.surname);
 }
 
-// Facts of a split with different keys.
+// Facts of a split, of different people.
 std::vector<Fact> draw_facts(Split split, std::size_t count, Rng& rng) {
-  R1_CHECK(count <= std::size(kAdjectives) * std::size(kNouns) / 2, "{} facts", count);
+  R1_CHECK(count <= std::size(kFirstNames), "{} facts", count);
   std::vector<Fact> facts;
-  std::set<std::string> keys;
+  std::set<std::string> names;
   while (facts.size() < count) {
-    const std::string_view adjective = pick(kAdjectives, rng);
-    Fact fact{fmt::format("{} {}", adjective, pick(kNouns, rng)),
-              rng.between(kLowestNumber, kHighestNumber)};
+    Fact fact{std::string(pick(kFirstNames, rng)), std::string(pick(kSurnames, rng))};
     const bool belongs = is_held_out(fact) == (split == Split::kHeldOut);
-    if (belongs && keys.insert(fact.key).second) facts.push_back(std::move(fact));
+    if (belongs && names.insert(fact.first_name).second) facts.push_back(std::move(fact));
   }
   return facts;
 }
@@ -120,23 +128,26 @@ std::string scatter(const std::vector<Fact>& facts, const std::vector<double>& d
 bool is_held_out(const Fact& fact) {
   Hash hash;
   hash.add("needle");
-  hash.add(fact.key);
-  hash.add(static_cast<std::uint64_t>(fact.number));
+  hash.add(fact.first_name);
+  hash.add(fact.surname);
   return hash.value() % kHeldOutModulus == 0;
 }
 
 std::string needle_question(const Fact& fact) {
-  return fmt::format("\nNow complete: The number of the {} is", fact.key);
+  return fmt::format(" The guest was called {}", fact.first_name);
 }
 
 Verdict verify_needle(const Fact& fact, std::string_view answer) {
-  constexpr std::string_view kDigits = "0123456789";
-  const std::size_t first = answer.find_first_of(kDigits);
-  if (first == answer.npos) return wrong("there is no number");
-  const std::string_view number =
-      answer.substr(first, answer.find_first_not_of(kDigits, first) - first);
-  return verdict(number == fmt::format("{}", fact.number),
-                 fmt::format("{} is not {}", number.substr(0, kMaxAnswerBytes), fact.number));
+  const auto is_letter = [](char c) { return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'); };
+  while (!answer.empty()) {
+    const auto end = std::ranges::find_if_not(answer, is_letter);
+    const std::string_view word(answer.begin(), end);
+    if (std::ranges::find(kSurnames, word) != std::end(kSurnames)) {
+      return verdict(word == fact.surname, fmt::format("{} is not {}", word, fact.surname));
+    }
+    answer.remove_prefix(std::max<std::size_t>(word.size(), 1));
+  }
+  return wrong("there is no surname");
 }
 
 Haystack make_haystack(Split split, std::uint64_t seed, std::uint64_t index, std::int64_t tokens,
@@ -157,11 +168,12 @@ std::vector<Passage> NeedleCorpus::document(std::uint64_t index, const CountToke
   const double ratio = static_cast<double>(max_length_) / low;
   const auto length =
       static_cast<std::int64_t>(low * std::pow(ratio, static_cast<double>(rng.uniform())));
-  // As many as have room, with their questions, beside half as much filler.
-  const Fact typical{"golden lantern", kHighestNumber};
-  const std::int64_t tokens = count(statement(typical)) + count(needle_question(typical));
+  // As many as have room, with their questions, beside some filler.
+  const Fact typical{"Martin", "Keller"};
+  const std::int64_t tokens =
+      count(statement(typical)) + std::int64_t{kQuestionsPerFact} * count(needle_question(typical));
   const std::int64_t most =
-      std::clamp<std::int64_t>(2 * length / (3 * tokens), 1, mixture_.max_facts);
+      std::clamp<std::int64_t>(3 * length / (4 * tokens), 1, mixture_.max_facts);
   const std::int64_t wanted =
       rng.chance(0.5) ? most
                       : static_cast<std::int64_t>(std::pow(static_cast<double>(most),
@@ -172,14 +184,12 @@ std::vector<Passage> NeedleCorpus::document(std::uint64_t index, const CountToke
     depths.push_back(static_cast<double>(rng.uniform()));
   }
 
-  std::vector<std::size_t> order(facts.size());
-  for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-  rng.shuffle(order);
   std::vector<Passage> passages;
   std::int64_t left = length;
-  for (const std::size_t i : order) {
-    passages.push_back({needle_question(facts[i]), false});
-    passages.push_back({fmt::format(" {}", facts[i].number), true});
+  for (std::size_t i = 0; i < kQuestionsPerFact * facts.size(); ++i) {
+    const Fact& fact = facts[rng.below(static_cast<std::uint32_t>(facts.size()))];
+    passages.push_back({(i == 0 ? "" : ".") + needle_question(fact), false});
+    passages.push_back({fmt::format(" {}", fact.surname), true});
     left -= count(passages[passages.size() - 2].text) + count(passages.back().text);
   }
   // As a prompt has it: tokens may reach from the text into the question.

@@ -14,19 +14,20 @@
 // a few hundred tokens and have worked solutions; here there is nothing to work out. English.
 namespace r1::tasks {
 
-// "The number of the amber fox is 47."
+// "The guest was called Martin Keller." Guessing finds one surname in 64.
 struct Fact {
-  std::string key;          // an adjective and a noun
-  std::int64_t number = 0;  // 10 to 99
+  std::string first_name, surname;
   bool operator==(const Fact&) const = default;
 };
+inline constexpr std::int64_t kMostFacts = 64;  // of different people
 
 // One fact in kHeldOutModulus is held out: no training text states it.
 bool is_held_out(const Fact& fact);
 
-// The last line of a prompt: "\nNow complete: The number of the amber fox is".
+// What ends a prompt, the beginning of the fact's own words: " The guest was called Martin". The
+// text is to be gone on with, so that models need no form of question.
 std::string needle_question(const Fact& fact);
-// Whether the first number of an answer is the fact's.
+// Whether the first surname in an answer is the fact's.
 Verdict verify_needle(const Fact& fact, std::string_view answer);
 
 // Tokens of a text without anything in front; of sentences one after another it is their sum.
@@ -34,7 +35,7 @@ using CountTokens = std::function<std::int64_t(std::string_view text)>;
 
 struct Haystack {
   std::string text;
-  std::vector<Fact> facts;  // with different keys, in the order of `depths`
+  std::vector<Fact> facts;  // of different people, in the order of `depths`
 };
 // Text number `index` of the stream (split, seed): at most `tokens` tokens, and less than a
 // sentence below that where the facts leave room. A fact of depth 0 comes first, one of depth 1

@@ -19,8 +19,8 @@ constexpr std::int64_t kMaxSize = 1 << 20;
 constexpr std::int64_t kMaxCount = 1'000'000'000;
 constexpr std::int64_t kMaxSteps = 1'000'000'000;
 
-// A fact and its question take about 30 tokens, twice that in bytes.
-constexpr std::int64_t kLeastNeedleLength = 48, kMostNeedleFacts = 512;
+// A fact and its questions take about 20 tokens.
+constexpr std::int64_t kLeastNeedleLength = 32;
 
 const std::vector<std::string> kRewards = {"accuracy", "format"};
 
@@ -111,7 +111,7 @@ void declare(Schema& s, DataRecipe& c) {
   s.real("data.mixture.careful_check", c.mixture.careful_check, kUnit);
   s.real("data.mixture.mixed", c.mixture.mixed, kUnit);
   s.integer("data.needle.min_length", c.needle.min_length, kLeastNeedleLength, kMaxSize);
-  s.integer("data.needle.max_facts", c.needle.max_facts, 1, kMostNeedleFacts);
+  s.integer("data.needle.max_facts", c.needle.max_facts, 1, tasks::kMostFacts);
   s.integer("data.documents", c.documents, 1, kMaxCount);
   s.text("data.prompt_template", c.prompt_template);
   s.flag("data.completion_only_loss", c.completion_only_loss);
