@@ -99,8 +99,8 @@ void add_needles(CLI::App& command, Options& options) {
   CLI::Option* needle =
       command
           .add_flag("--needle", options.needle,
-                    "Ask for facts in long texts instead: --samples texts of each length (default: "
-                    "8), --max-tokens for an answer (default: 16).")
+                    "Ask for facts in long texts instead: --samples texts of each length and "
+                    "depth (default: 4), --max-tokens for an answer (default: 16).")
           ->group(group);
   for (const char* other : {"--tasks", "--problems", "--resamples"}) needle->excludes(other);
   command

@@ -32,91 +32,62 @@ std::vector<std::int64_t> lengths_of(const NeedleOptions& options, const ModelCo
   return options.lengths;
 }
 
-// One length: its texts, one after the other.
+// Texts of one length with one fact each, one after the other.
 class Reading {
  public:
   Reading(Engine& engine, const ReasoningModel& model, const NeedleOptions& options,
           std::int64_t length)
       : engine_(engine), model_(model), options_(options), length_(length) {}
 
-  // Which facts of text number `index` are found.
-  std::vector<bool> ask(std::int64_t index) {
-    const tasks::Haystack haystack = make(index);
-    std::vector<Request> requests;
-    std::vector<text::SectionKind> starts;
-    for (std::size_t i = 0; i < haystack.facts.size(); ++i) {
-      text::Prompt prompt = prompt_of(haystack, i);
-      starts.push_back(prompt.starts_in);
-      Request request;
-      request.prompt = std::move(prompt.ids);
-      request.sampling = options_.sampling;
-      request.sampling.step = static_cast<std::uint32_t>(length_);
-      request.sampling.sample = static_cast<std::uint32_t>(
-          index * static_cast<std::int64_t>(haystack.facts.size()) + static_cast<std::int64_t>(i));
-      request.max_tokens = options_.max_tokens;
-      request.stop_tokens = model_.end_ids;
-      requests.push_back(std::move(request));
-    }
-    const std::vector<Completion> completions = engine_.generate(requests);
-    std::vector<bool> found;
-    for (std::size_t i = 0; i < completions.size(); ++i) {
-      std::vector<std::int32_t> ids;
-      for (const SampledToken& token : completions[i].tokens) ids.push_back(token.id);
-      const std::string text = text::repair_utf8(model_.tokenizer.decode(ids, true));
-      const text::Completion parts =
-          text::split_completion(text, model_.form.completion(), starts[i]);
-      found.push_back(tasks::verify_needle(haystack.facts[i], parts.answer).correct);
-    }
-    return found;
+  // Whether the fact of text number `index` is found.
+  bool ask(std::int64_t index, double depth) {
+    const tasks::Fact fact = make_prompt(index, depth);
+    Request request;
+    request.prompt = prompt_.ids;
+    request.sampling = options_.sampling;
+    request.sampling.step = static_cast<std::uint32_t>(length_);
+    request.sampling.sample = static_cast<std::uint32_t>(index);
+    request.max_tokens = options_.max_tokens;
+    request.stop_tokens = model_.end_ids;
+    const Completion completion = engine_.generate(std::span(&request, 1)).front();
+    std::vector<std::int32_t> ids;
+    for (const SampledToken& token : completion.tokens) ids.push_back(token.id);
+    const std::string text = text::repair_utf8(model_.tokenizer.decode(ids, true));
+    const text::Completion parts =
+        text::split_completion(text, model_.form.completion(), prompt_.starts_in);
+    return tasks::verify_needle(fact, parts.answer).correct;
   }
 
  private:
-  text::Prompt prompt_of(const tasks::Haystack& haystack, std::size_t fact) const {
-    return model_.form.prompt(
-        model_.pose(haystack.text + tasks::needle_question(haystack.facts[fact])));
-  }
-
   // What the form puts around a text is known only once there is one, so the first try may be too
   // long.
-  tasks::Haystack make(std::int64_t index) const {
+  tasks::Fact make_prompt(std::int64_t index, double depth) {
     const auto count = [this](std::string_view text) {
       return std::ssize(model_.tokenizer.encode(text));
     };
     const std::int64_t room = length_ - options_.max_tokens;
     std::int64_t tokens = room;
-    while (true) {
-      tasks::Haystack haystack =
+    while (tokens > 0) {
+      const tasks::Haystack haystack =
           tasks::make_haystack(tasks::Split::kHeldOut, options_.sampling.seed,
-                               static_cast<std::uint64_t>(index), tokens, options_.depths, count);
-      std::int64_t longest = 0;
-      for (std::size_t i = 0; i < haystack.facts.size(); ++i) {
-        longest = std::max<std::int64_t>(longest, std::ssize(prompt_of(haystack, i).ids));
-      }
-      if (longest <= room) return haystack;
-      tokens -= longest - room;
-      if (tokens <= 0) {
-        throw Error("lengths",
-                    fmt::format("{} tokens have no room for {} facts, a question and an answer",
-                                length_, options_.depths.size()));
-      }
+                               static_cast<std::uint64_t>(index), tokens, {depth}, count);
+      const tasks::Fact& fact = haystack.facts.front();
+      prompt_ = model_.form.prompt(model_.pose(haystack.text + tasks::needle_question(fact)));
+      const std::int64_t beyond = std::ssize(prompt_.ids) - room;
+      if (beyond <= 0) return fact;
+      tokens -= beyond;
     }
+    throw Error(
+        "lengths",
+        fmt::format("{} tokens have no room for a fact, a question and an answer", length_));
   }
 
   Engine& engine_;
   const ReasoningModel& model_;
   const NeedleOptions& options_;
   std::int64_t length_;
+  text::Prompt prompt_;
 };
-
-// A text once, and the ends of its prompts for each question.
-EngineOptions engine_options(const NeedleOptions& options, std::int64_t longest) {
-  const auto questions = std::ssize(options.depths);
-  const std::int64_t pages = (longest + kPageTokens - 1) / kPageTokens;
-  const std::int64_t pages_of_end = options.max_tokens / kPageTokens + 4;
-  return {.pages = pages + questions * pages_of_end,
-          .max_sequences = questions,
-          .kv_storage = options.kv_storage};
-}
 
 }  // namespace
 
@@ -125,33 +96,33 @@ NeedleEvaluation evaluate_needles(
     const std::function<void(std::int64_t done, std::int64_t total)>& progress) {
   R1_CHECK(options.samples > 0 && !options.depths.empty(), "{} samples at {} depths",
            options.samples, options.depths.size());
-  if (options.depths.size() > kMostNeedleDepths) {
-    throw Error("depths",
-                fmt::format("{} are more than {}", options.depths.size(), kMostNeedleDepths));
-  }
   NeedleEvaluation evaluation;
   evaluation.lengths = lengths_of(options, model.model->config());
   evaluation.depths = options.depths;
+  // Room for one text: a longer one takes the pages of those before it.
+  const std::int64_t longest = *std::ranges::max_element(evaluation.lengths);
   Engine engine(backend, *model.model,
-                engine_options(options, *std::ranges::max_element(evaluation.lengths)));
-  const std::int64_t total = std::ssize(evaluation.lengths) * options.samples;
+                {.pages = (longest + kPageTokens - 1) / kPageTokens,
+                 .max_sequences = 1,
+                 .kv_storage = options.kv_storage});
+  const std::int64_t texts = options.samples * std::ssize(options.depths);
+  const std::int64_t total = std::ssize(evaluation.lengths) * texts;
   std::int64_t done = 0;
   for (const std::int64_t length : evaluation.lengths) {
     const auto start = std::chrono::steady_clock::now();
-    const std::size_t first = evaluation.cells.size();
-    for (const double depth : options.depths) evaluation.cells.push_back({length, depth});
     Reading reading(engine, model, options, length);
-    for (std::int64_t index = 0; index < options.samples; ++index) {
-      const std::vector<bool> found = reading.ask(index);
-      for (std::size_t i = 0; i < found.size(); ++i) {
-        NeedleCell& cell = evaluation.cells[first + i];
-        ++cell.asked;
-        if (found[i]) ++cell.found;
+    std::int64_t index = 0;
+    for (const double depth : options.depths) {
+      NeedleCell cell{length, depth};
+      for (; cell.asked < options.samples; ++cell.asked) {
+        if (reading.ask(index++, depth)) ++cell.found;
+        if (progress) progress(++done, total);
       }
-      if (progress) progress(++done, total);
+      evaluation.cells.push_back(cell);
     }
     evaluation.seconds.push_back(
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() /
+        static_cast<double>(texts));
   }
   return evaluation;
 }

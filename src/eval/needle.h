@@ -13,14 +13,13 @@
 namespace r1::eval {
 
 inline constexpr std::int64_t kLeastNeedleLength = 256;
-inline constexpr std::size_t kMostNeedleDepths = 64;
 
 struct NeedleOptions {
   // Tokens of a text with its question; none: the powers of two from 4096 up to the model's
   // context.
   std::vector<std::int64_t> lengths;
   std::vector<double> depths = {0.0, 0.25, 0.5, 0.75, 1.0};  // 0: the beginning, 1: the end
-  std::int64_t samples = 8;                                  // texts of each length
+  std::int64_t samples = 4;                                  // texts of each length and depth
   std::int64_t max_tokens = 16;  // of an answer; it must have room within the context too
   SamplingParams sampling;       // seed also draws the texts
   KvStorage kv_storage = KvStorage::plain;
@@ -38,16 +37,15 @@ struct NeedleEvaluation {
   std::vector<std::int64_t> lengths;
   std::vector<double> depths;
   std::vector<NeedleCell> cells;  // [lengths][depths]
-  std::vector<double> seconds;    // [lengths], of all their texts
+  std::vector<double> seconds;    // [lengths], per text
 
   const NeedleCell& cell(std::size_t length, std::size_t depth) const {
     return cells[length * depths.size() + depth];
   }
 };
 
-// Each text holds one held-out fact per depth; a question asks for one of them. The questions of a
-// text share its pages: it is read once. Throws Error for lengths that are too short or beyond the
-// model's context and for too many depths, before anything is read.
+// Each text holds one held-out fact. Throws Error for lengths that are too short or beyond the
+// model's context, before anything is read.
 NeedleEvaluation evaluate_needles(
     Backend& backend, const ReasoningModel& model, const NeedleOptions& options,
     const std::function<void(std::int64_t done, std::int64_t total)>& progress = {});

@@ -32,12 +32,11 @@ std::string to_table(const NeedleEvaluation& evaluation, const NeedleOptions& op
       all.asked += cell.asked;
       all.found += cell.found;
     }
-    table += fmt::format(" {:>7.1f}  {:>10.2f}\n", 100.0 * all.recall(),
-                         evaluation.seconds[l] / static_cast<double>(options.samples));
+    table += fmt::format(" {:>7.1f}  {:>10.2f}\n", 100.0 * all.recall(), evaluation.seconds[l]);
   }
   table += fmt::format(
-      "% of the facts found, by their depth; {} texts of each length, one fact per depth; "
-      "temperature {:g}, seed {}\n",
+      "% of the facts found, by their depth; {} texts of each length and depth; temperature {:g}, "
+      "seed {}\n",
       options.samples, options.sampling.temperature, options.sampling.seed);
   return table;
 }
@@ -55,14 +54,14 @@ std::string to_json(const NeedleEvaluation& evaluation, const NeedleOptions& opt
   const ordered_json document = {{"model", model.directory.string()},
                                  {"prompt_template", model.form.name()},
                                  {"split", "held-out"},
-                                 {"samples_per_length", options.samples},
+                                 {"samples_per_cell", options.samples},
                                  {"max_tokens", options.max_tokens},
                                  {"temperature", options.sampling.temperature},
                                  {"seed", options.sampling.seed},
                                  {"lengths", evaluation.lengths},
                                  {"depths", evaluation.depths},
                                  {"cells", std::move(cells)},
-                                 {"seconds", evaluation.seconds}};
+                                 {"seconds_per_text", evaluation.seconds}};
   return document.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }
 

@@ -62,7 +62,7 @@ std::string_view pick(const std::string_view (&words)[size], Rng& rng) {
 
 // Of a training document. Drawn at will: were each asked for once, the last ones could be told from
 // the names that are left.
-constexpr std::size_t kQuestionsPerFact = 2;
+constexpr std::size_t kQuestionsPerFact = 1;
 
 std::string filler(Rng& rng) {
   const std::string_view subject = pick(kSubjects, rng), verb = pick(kVerbs, rng);
@@ -71,7 +71,7 @@ std::string filler(Rng& rng) {
 }
 
 std::string statement(const Fact& fact) {
-  return fmt::format("{} {}.", needle_question(fact), fact.surname);
+  return fmt::format("{} {} came.", needle_question(fact), fact.surname);
 }
 
 // Facts of a split, of different people.
@@ -133,9 +133,7 @@ bool is_held_out(const Fact& fact) {
   return hash.value() % kHeldOutModulus == 0;
 }
 
-std::string needle_question(const Fact& fact) {
-  return fmt::format(" The guest was called {}", fact.first_name);
-}
+std::string needle_question(const Fact& fact) { return fmt::format(" {}", fact.first_name); }
 
 Verdict verify_needle(const Fact& fact, std::string_view answer) {
   const auto is_letter = [](char c) { return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'); };
@@ -188,7 +186,7 @@ std::vector<Passage> NeedleCorpus::document(std::uint64_t index, const CountToke
   std::int64_t left = length;
   for (std::size_t i = 0; i < kQuestionsPerFact * facts.size(); ++i) {
     const Fact& fact = facts[rng.below(static_cast<std::uint32_t>(facts.size()))];
-    passages.push_back({(i == 0 ? "" : ".") + needle_question(fact), false});
+    passages.push_back({needle_question(fact), false});
     passages.push_back({fmt::format(" {}", fact.surname), true});
     left -= count(passages[passages.size() - 2].text) + count(passages.back().text);
   }

@@ -14,7 +14,7 @@
 // a few hundred tokens and have worked solutions; here there is nothing to work out. English.
 namespace r1::tasks {
 
-// "The guest was called Martin Keller." Guessing finds one surname in 64.
+// "Martin Keller came." Guessing finds one surname in 64.
 struct Fact {
   std::string first_name, surname;
   bool operator==(const Fact&) const = default;
@@ -24,8 +24,8 @@ inline constexpr std::int64_t kMostFacts = 64;  // of different people
 // One fact in kHeldOutModulus is held out: no training text states it.
 bool is_held_out(const Fact& fact);
 
-// What ends a prompt, the beginning of the fact's own words: " The guest was called Martin". The
-// text is to be gone on with, so that models need no form of question.
+// What ends a prompt, the beginning of the fact's own words: " Martin". The text is to be gone on
+// with, so that models need no form of question.
 std::string needle_question(const Fact& fact);
 // Whether the first surname in an answer is the fact's.
 Verdict verify_needle(const Fact& fact, std::string_view answer);

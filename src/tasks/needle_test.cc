@@ -13,16 +13,15 @@ namespace {
 
 std::int64_t count_words(std::string_view text) { return std::ranges::count(text, ' '); }
 
-// "The number of the KEY is N." of every fact in a text; not the question that may end it.
+// "FIRST SURNAME came." of every fact in a text.
 std::vector<Fact> facts_in(std::string_view text) {
-  if (!text.ends_with('.')) text = text.substr(0, text.rfind('.') + 1);
-  constexpr std::string_view kBefore = "The number of the ", kBetween = " is ";
+  constexpr std::string_view kAfter = " came.";
   std::vector<Fact> facts;
-  for (std::size_t at = text.find(kBefore); at != text.npos; at = text.find(kBefore, at)) {
-    at += kBefore.size();
-    const std::size_t end = text.find(kBetween, at);
-    facts.push_back({std::string(text.substr(at, end - at)),
-                     std::stoll(std::string(text.substr(end + kBetween.size(), 2)))});
+  for (std::size_t at = text.find(kAfter); at != text.npos; at = text.find(kAfter, at + 1)) {
+    const std::size_t surname = text.rfind(' ', at - 1) + 1;
+    const std::size_t first = text.rfind(' ', surname - 2) + 1;
+    facts.push_back({std::string(text.substr(first, surname - 1 - first)),
+                     std::string(text.substr(surname, at - surname))});
   }
   return facts;
 }
@@ -46,36 +45,30 @@ TEST(Needle, FactsLieWhereTheyShould) {
     EXPECT_GT(length, tokens - 20);
     ASSERT_EQ(haystack.facts.size(), depths.size());
     for (std::size_t i = 0; i < depths.size(); ++i) {
-      const std::size_t at = haystack.text.find(haystack.facts[i].key);
+      const std::size_t at = haystack.text.find(" " + haystack.facts[i].first_name + " ");
       ASSERT_NE(at, haystack.text.npos);
       const double before =
           static_cast<double>(count_words(std::string_view(haystack.text).substr(0, at)));
       // Within a sentence or two and the other facts.
       EXPECT_NEAR(before, depths[i] * static_cast<double>(length), 40.0) << i;
     }
-    EXPECT_TRUE(haystack.text.starts_with(" The number of the " + haystack.facts[1].key));
-    EXPECT_TRUE(haystack.text.ends_with(
-        fmt::format("{} is {}.", haystack.facts[0].key, haystack.facts[0].number)));
+    EXPECT_TRUE(haystack.text.starts_with(" " + haystack.facts[1].first_name));
+    EXPECT_TRUE(haystack.text.ends_with(haystack.facts[0].surname + " came."));
   }
 }
 
 TEST(Needle, NothingElseInTheTextLooksLikeAFact) {
   const Haystack haystack =
       make_haystack(Split::kHeldOut, 3, 1, 20000, {0.2, 0.4, 0.6}, count_words);
-  EXPECT_EQ(facts_in(haystack.text).size(), 3u);
-  EXPECT_EQ(std::ranges::count_if(haystack.text, [](char c) { return c >= '0' && c <= '9'; }), 6);
-  for (const Fact& fact : haystack.facts) {
-    const std::size_t space = fact.key.find(' ');
-    for (const std::string& word : {fact.key.substr(0, space), fact.key.substr(space + 1)}) {
-      std::size_t times = 0, others = 0;
-      for (std::size_t at = haystack.text.find(" " + word + " "); at != haystack.text.npos;
-           at = haystack.text.find(" " + word + " ", at + 1)) {
-        ++times;
-      }
-      for (const Fact& other : haystack.facts) others += other.key.find(word) != fact.key.npos;
-      EXPECT_LE(times, others) << word;
-    }
+  EXPECT_EQ(facts_in(haystack.text), haystack.facts);
+  // Of words with a capital letter within sentences there are only the names.
+  std::size_t names = 0;
+  for (std::size_t at = 2; at < haystack.text.size(); ++at) {
+    const bool begins = haystack.text[at - 1] == ' ' && haystack.text[at - 2] != '.';
+    names += begins && haystack.text[at] >= 'A' && haystack.text[at] <= 'Z';
   }
+  EXPECT_EQ(names, 3u);  // surnames: the first names begin their sentences
+  EXPECT_FALSE(verify_needle(haystack.facts[0], haystack.text.substr(0, 3000)).correct);
 }
 
 // Facts lie in the order of their depths, and room is counted with a real tokenizer's tokens.
@@ -95,8 +88,8 @@ TEST(Needle, TrainingNeverStatesWhatIsHeldOut) {
   std::set<std::string> stated;
   for (std::uint64_t i = 0; i < 300; ++i) {
     for (const Fact& fact : facts_in(corpus.document(i, count_words).front().text)) {
-      EXPECT_FALSE(is_held_out(fact)) << fact.key << " " << fact.number;
-      stated.insert(fmt::format("{} {}", fact.key, fact.number));
+      EXPECT_FALSE(is_held_out(fact)) << fact.first_name << " " << fact.surname;
+      stated.insert(fact.first_name + " " + fact.surname);
     }
   }
   EXPECT_GT(stated.size(), 1000u);
@@ -104,7 +97,7 @@ TEST(Needle, TrainingNeverStatesWhatIsHeldOut) {
     for (const Fact& fact :
          make_haystack(Split::kHeldOut, 1, i, 300, {0.0, 0.5, 1.0}, count_words).facts) {
       EXPECT_TRUE(is_held_out(fact));
-      EXPECT_FALSE(stated.contains(fmt::format("{} {}", fact.key, fact.number)));
+      EXPECT_FALSE(stated.contains(fact.first_name + " " + fact.surname));
     }
   }
 }
@@ -115,9 +108,9 @@ TEST(Needle, TrainingDocumentsAskForEachOfTheirFacts) {
   std::size_t shortest = 100000, longest = 0, most = 0, least = 100;
   for (std::uint64_t i = 0; i < 300; ++i) {
     const std::vector<Passage> passages = corpus.document(i, count_words);
-    std::vector<Fact> facts = facts_in(passages.front().text);
+    const std::vector<Fact> facts = facts_in(passages.front().text);
     EXPECT_FALSE(passages.front().learned);
-    ASSERT_EQ(passages.size(), 2 * facts.size());
+    ASSERT_EQ(passages.size(), 2 * facts.size());  // as many questions as facts
     std::size_t length = 0;
     for (const Passage& passage : passages) {
       length += static_cast<std::size_t>(count_words(passage.text));
@@ -132,10 +125,9 @@ TEST(Needle, TrainingDocumentsAskForEachOfTheirFacts) {
       const auto asked = std::ranges::find_if(facts, [&](const Fact& fact) {
         return passages[q].text.ends_with(needle_question(fact));
       });
-      if (q > 0) EXPECT_TRUE(passages[q].text.starts_with(". The number of the "));
       ASSERT_NE(asked, facts.end()) << passages[q].text;
-      EXPECT_EQ(passages[q + 1].text, fmt::format(" {}", asked->number));
-      facts.erase(asked);
+      if (q > 0) EXPECT_EQ(passages[q].text, needle_question(*asked));
+      EXPECT_EQ(passages[q + 1].text, " " + asked->surname);
     }
     EXPECT_EQ(passages[0].text, corpus.document(i, count_words)[0].text);
   }
@@ -146,16 +138,15 @@ TEST(Needle, TrainingDocumentsAskForEachOfTheirFacts) {
   EXPECT_EQ(least, 1u);
 }
 
-TEST(Needle, TheFirstNumberOfAnAnswerCounts) {
-  const Fact fact{"amber fox", 47};
-  for (const char* right :
-       {" 47", "47.", "The number of the amber fox is 47.", "It is 47, not 12"}) {
+TEST(Needle, TheFirstSurnameOfAnAnswerCounts) {
+  const Fact fact{"Martin", "Keller"};
+  for (const char* right : {" Keller", "Keller.", "Martin Keller came.", "Keller, not Webb"}) {
     EXPECT_TRUE(verify_needle(fact, right).correct) << right;
   }
-  for (const char* wrong : {"", "forty-seven", "147", "470", "4 7", "12, or 47", "4", "47000"}) {
+  for (const char* wrong : {"", "keller", "Kellerman", "Webb, or Keller", "McKeller", "Martin"}) {
     EXPECT_FALSE(verify_needle(fact, wrong).correct) << wrong;
   }
-  EXPECT_EQ(verify_needle(fact, " 74").reason, "74 is not 47");
+  EXPECT_EQ(verify_needle(fact, " Webb").reason, "Webb is not Keller");
 }
 
 }  // namespace
