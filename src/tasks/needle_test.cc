@@ -126,7 +126,9 @@ TEST(Needle, TrainingDocumentsAskForEachOfTheirFacts) {
         return passages[q].text.ends_with(needle_question(fact));
       });
       ASSERT_NE(asked, facts.end()) << passages[q].text;
-      if (q > 0) EXPECT_EQ(passages[q].text, needle_question(*asked));
+      if (q > 0) {
+        EXPECT_EQ(passages[q].text, needle_question(*asked));
+      }
       EXPECT_EQ(passages[q + 1].text, " " + asked->surname);
     }
     EXPECT_EQ(passages[0].text, corpus.document(i, count_words)[0].text);
