@@ -14,7 +14,7 @@ FLOORS = [
     ["tensor"],
     ["quant"],
     ["backend"],
-    ["ops", "text", "formats"],
+    ["ops", "text", "formats", "plot"],
     ["hub", "model"],
     ["engine"],
     ["tasks"],

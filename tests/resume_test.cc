@@ -164,6 +164,50 @@ TEST_F(ResumeTest, KilledAndResumedEndsWithTheSameBytes) {
   expect_same_results(path("zero-killed"), path("zero"));
 }
 
+// A model that is gone on with, its positions scaled, on documents that are learned in parts.
+TEST_F(ResumeTest, AnExtendedModelGoesOnToTheSameBytes) {
+  run_to_the_end(train_test::pretrain_recipe(path("base")), false);
+  const auto longer = [&](const char* name) {
+    return fmt::format(R"(
+stage: pretrain
+output_dir: {}
+model: {}
+rope_scaling: {{factor: 4, original_max_position_embeddings: 384}}
+data: {{corpus: needle, needle: {{min_length: 300}}}}
+max_length: 1000
+tokens_per_batch: 1000
+micro_batch_tokens: 1000
+max_steps: 4
+save_steps: 2
+threads: 2
+)",
+                       path(name).native(), (path("base") / "model").native());
+  };
+  run_to_the_end(longer("whole"), false);
+  const ModelConfig config = parse_config(bytes_of(path("whole") / "model/config.json"), "config");
+  EXPECT_EQ(config.max_position_embeddings, 4 * 384);
+  EXPECT_EQ(std::get<YarnScaling>(config.rope_scaling).factor, 4.0);
+  EXPECT_EQ(bytes_of(path("whole") / "model/tokenizer.json"),
+            bytes_of(path("base") / "model/tokenizer.json"));
+  EXPECT_NE(bytes_of(path("whole") / "model/model.safetensors"),
+            bytes_of(path("base") / "model/model.safetensors"));
+
+  run_to_the_end(longer("cut"), false);
+  fs::remove_all(path("cut") / "model");
+  fs::remove_all(path("cut") / "checkpoint-4");
+  run_to_the_end(longer("cut"), true);
+  expect_same_results(path("cut"), path("whole"));
+}
+
+TEST_F(ResumeTest, ALongerDocumentThanTheContextIsAnError) {
+  run_to_the_end(train_test::pretrain_recipe(path("base")), false);
+  const std::string recipe =
+      fmt::format("stage: pretrain\noutput_dir: {}\nmodel: {}\nmax_length: 385\n",
+                  path("long").native(), (path("base") / "model").native());
+  EXPECT_EQ(WEXITSTATUS(wait_for(start(recipe, false))), 1);
+  EXPECT_FALSE(fs::exists(path("long")));
+}
+
 TEST_F(ResumeTest, ARunIsNotOverwritten) {
   const std::string recipe = train_test::pretrain_recipe(path("base"));
   run_to_the_end(recipe, false);

@@ -11,6 +11,7 @@
 #include "backend/matmul.h"
 #include "model/batch.h"
 #include "model/model.h"
+#include "model/rope.h"
 #include "tensor/allocated_bytes.h"
 
 namespace r1 {
@@ -89,8 +90,8 @@ class Loaded {
     plan_.routed_experts = plan_.experts_on_demand ? held(experts_ * slot_) : expert_bytes_;
     plan_.least_experts = config_.n_routed_experts * slot_;
     if (experts_ > 0) add_to("routed experts", plan_.routed_experts);
-    add_to("rotations", 2 * held(config_.max_position_embeddings * config_.rope_dim() / 2 *
-                                 std::int64_t{sizeof(float)}));
+    const std::int64_t positions = rope_positions(config_, plan_.context);
+    add_to("rotations", 2 * held(positions * config_.rope_dim() / 2 * std::int64_t{sizeof(float)}));
   }
 
  private:

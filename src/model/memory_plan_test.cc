@@ -48,7 +48,7 @@ TEST(MemoryPlan, CountsADenseModel) {
   // Too small for huge pages.
   EXPECT_EQ(part(plan, "attention"), 2 * q8_0(2 * 1024 * 1024 + 2 * 256 * 1024));
   EXPECT_EQ(part(plan, "norms and others"), 5 * 1024 * 4);
-  EXPECT_EQ(part(plan, "rotations"), 2 * 8192 * 64 * 4);
+  EXPECT_EQ(part(plan, "rotations"), 2 * 4096 * 64 * 4);  // of 4000 positions, in steps of 1024
   EXPECT_EQ(part(plan, "routed experts"), 0);
   // Two layers, keys and values of two heads, pages of whole positions.
   const std::int64_t positions = (4000 + kPageTokens - 1) / kPageTokens * kPageTokens * 3;

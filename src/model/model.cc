@@ -290,10 +290,7 @@ void Model::prepare_positions(const Batch& batch) {
   const std::int64_t last = *std::ranges::max_element(batch.positions);
   R1_CHECK(last < config_.max_position_embeddings, "position {} of {}", last,
            config_.max_position_embeddings);
-  // In steps, so that a long context is not paid for before it is used.
-  constexpr std::int64_t kStep = 1024;
-  const std::int64_t wanted = (last / kStep + 1) * kStep;
-  extend_rope_table(config_, std::min(wanted, config_.max_position_embeddings), rope_);
+  extend_rope_table(config_, rope_positions(config_, last + 1), rope_);
 }
 
 Tensor Model::forward(const ForwardContext& ctx, const Batch& batch,

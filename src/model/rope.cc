@@ -70,12 +70,23 @@ RopeTable make_rope_table(const ModelConfig& config, std::int64_t positions) {
   return table;
 }
 
+std::int64_t rope_positions(const ModelConfig& config, std::int64_t positions) {
+  constexpr std::int64_t kStep = 1024;
+  return std::min((positions + kStep - 1) / kStep * kStep, config.max_position_embeddings);
+}
+
 void extend_rope_table(const ModelConfig& config, std::int64_t positions, RopeTable& table) {
   const std::vector<float> frequencies =
       rope_frequencies(config.rope_dim(), config.rope_theta, config.rope_scaling);
   const YarnScaling* yarn = std::get_if<YarnScaling>(&config.rope_scaling);
   const auto factor = static_cast<float>(yarn != nullptr ? yarn->attention_factor : 1.0);
   const auto known = static_cast<std::int64_t>(table.cos.size() / frequencies.size());
+  if (positions <= known) return;
+  // Costs address space alone until it is written; a vector that grows would hold all of it twice.
+  const std::size_t most = static_cast<std::size_t>(config.max_position_embeddings);
+  for (std::vector<float>* part : {&table.cos, &table.sin}) {
+    part->reserve(most * frequencies.size());
+  }
   for (std::int64_t position = known; position < positions; ++position) {
     for (const float frequency : frequencies) {
       const float angle = static_cast<float>(position) * frequency;

@@ -15,6 +15,9 @@ std::vector<float> rope_frequencies(std::int64_t dim, double theta, const RopeSc
 // cos and sin of positions [0, positions): DeepSeek rotates neighbouring pairs, the dense families
 // the halves of a head, times YaRN's attention factor.
 RopeTable make_rope_table(const ModelConfig& config, std::int64_t positions);
+// Positions of the table of a model that has come to `positions`: it grows in steps, so that a long
+// context is not paid for before it is used.
+std::int64_t rope_positions(const ModelConfig& config, std::int64_t positions);
 // Adds what a table of the same config lacks for positions [0, positions).
 void extend_rope_table(const ModelConfig& config, std::int64_t positions, RopeTable& table);
 

@@ -94,6 +94,29 @@ TEST(RopeTest, TableOfDeepSeekUpToItsLastPositions) {
   }
 }
 
+// A table that has grown to 160K positions in steps is the one made at once, and never moved: a
+// move would hold it twice.
+TEST(RopeTest, ATableGrowsInPlace) {
+  ModelConfig config;
+  config.kv_lora_rank = 32;
+  config.qk_rope_head_dim = 8;
+  config.rope_scaling = YarnScaling{.factor = 40.0, .mscale_all_dim = 1.0};
+  config.max_position_embeddings = 163840;
+  RopeTable table = make_rope_table(config, 1);
+  const float* const cos = table.cos.data();
+  for (std::int64_t position = 1; position <= config.max_position_embeddings; position += 5000) {
+    extend_rope_table(config, rope_positions(config, position), table);
+    EXPECT_EQ(table.cos.data(), cos);
+    EXPECT_EQ(std::ssize(table.cos), rope_positions(config, position) * 4);
+  }
+  EXPECT_EQ(rope_positions(config, 163840), 163840);
+  EXPECT_EQ(rope_positions(config, 163841), 163840);
+  EXPECT_EQ(rope_positions(config, 1025), 2048);
+  const RopeTable whole = make_rope_table(config, std::ssize(table.cos) / 4);
+  EXPECT_EQ(table.cos, whole.cos);
+  EXPECT_EQ(table.sin, whole.sin);
+}
+
 TEST(RopeTest, SoftmaxScales) {
   const json all = vectors();
   if (all.is_null()) GTEST_SKIP() << "no vectors";

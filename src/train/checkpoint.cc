@@ -129,12 +129,12 @@ void prune_checkpoints(const fs::path& run, std::int64_t keep, std::int64_t best
 void save_model(const fs::path& directory, const Model& model, const ModelFiles& files) {
   model.save(directory);
   text::save_tokenizer(files.tokenizer, directory);
-  const ordered_json generation = {{"bos_token_id", model.config().bos_token_id},
-                                   {"eos_token_id", model.config().eos_token_id},
-                                   {"do_sample", true},
-                                   {"temperature", 0.6},
-                                   {"top_p", 0.95},
-                                   {"r1_prompt_template", files.prompt_template}};
+  ordered_json generation = {{"bos_token_id", model.config().bos_token_id},
+                             {"eos_token_id", model.config().eos_token_id},
+                             {"do_sample", true},
+                             {"temperature", 0.6},
+                             {"top_p", 0.95}};
+  if (!files.prompt_template.empty()) generation["r1_prompt_template"] = files.prompt_template;
   write_file_atomically(directory / "generation_config.json", generation.dump(2) + "\n");
 }
 

@@ -34,7 +34,7 @@ struct Checkpoint {
 // What belongs to a model besides its weights.
 struct ModelFiles {
   const text::Tokenizer& tokenizer;
-  std::string prompt_template;  // name of the plain-text template it was trained with
+  std::string prompt_template;  // name of the plain-text template it was trained with; empty: none
 };
 
 void save_checkpoint(const std::filesystem::path& run, const Checkpoint& checkpoint,

@@ -102,7 +102,7 @@ class CheckpointTest : public testing::Test {
     const auto data =
         std::get<PretrainRecipe>(parse_recipe(train_test::pretrain_recipe("unused"), "recipe"))
             .data;
-    return train_tokenizer(data, make_corpus(data));
+    return TrainingText(data, 96).train_tokenizer();
   }();
 };
 

@@ -8,6 +8,20 @@
 #include "text/chat_template.h"
 
 namespace r1::train {
+namespace {
+
+// <|begin|> and <|end|>.
+constexpr std::int64_t kTokensAround = 2;
+
+std::variant<tasks::Corpus, tasks::NeedleCorpus> make_text(const DataRecipe& data,
+                                                           std::int64_t max_length) {
+  if (data.corpus == CorpusKind::kNeedle) {
+    return tasks::NeedleCorpus(data.seed, data.needle, max_length - kTokensAround);
+  }
+  return make_corpus(data);
+}
+
+}  // namespace
 
 std::vector<tasks::TaskShare> task_shares(const std::vector<WeightedName>& names) {
   if (names.empty()) return tasks::equal_shares();
@@ -35,34 +49,80 @@ tasks::Corpus make_corpus(const DataRecipe& data) {
       task_shares(data.tasks));
 }
 
-text::Tokenizer train_tokenizer(const DataRecipe& data, const tasks::Corpus& corpus) {
+Sequence encode_prompt(const text::Tokenizer& tokenizer, const std::string& prompt) {
+  return tokenizer.encode(prompt, {.add_bos = true});
+}
+
+EncodedDocument encode_document(const text::Tokenizer& tokenizer,
+                                std::span<const tasks::Passage> passages, std::int64_t max_length) {
+  R1_CHECK(!passages.empty(), "{} passages", passages.size());
+  R1_CHECK(tokenizer.eos_id().has_value(), "a trained tokenizer without an end token");
+  EncodedDocument document;
+  document.ids = encode_prompt(tokenizer, "");
+  document.learned.assign(document.ids.size(), false);
+  for (const tasks::Passage& passage : passages) {
+    const Sequence ids = tokenizer.encode(passage.text);
+    document.ids.insert(document.ids.end(), ids.begin(), ids.end());
+    document.learned.resize(document.ids.size(), passage.learned);
+  }
+  document.ids.push_back(*tokenizer.eos_id());
+  document.learned.push_back(passages.back().learned);
+  if (std::ssize(document.ids) > max_length) {
+    document.ids.resize(static_cast<std::size_t>(max_length));
+    document.learned.resize(document.ids.size());
+  }
+  return document;
+}
+
+TrainingText::TrainingText(const DataRecipe& data, std::int64_t max_length)
+    : data_(data), max_length_(max_length), corpus_(make_text(data, max_length)) {}
+
+std::vector<tasks::Passage> TrainingText::passages(std::uint64_t index,
+                                                   const tasks::CountTokens& count) const {
+  index %= static_cast<std::uint64_t>(data_.documents);
+  if (const auto* needles = std::get_if<tasks::NeedleCorpus>(&corpus_)) {
+    return needles->document(index, count);
+  }
+  const tasks::Document document = std::get<tasks::Corpus>(corpus_).document(index);
+  return {{document.prompt, !data_.completion_only_loss}, {document.completion, true}};
+}
+
+text::Tokenizer TrainingText::train_tokenizer() const {
   text::BpeTrainOptions options;
-  options.vocab_size = static_cast<std::int32_t>(data.vocab_size);
+  options.vocab_size = static_cast<std::int32_t>(data_.vocab_size);
+  // There are no tokens yet; lengths matter little here.
+  const auto count_words = [](std::string_view text) {
+    return static_cast<std::int64_t>(std::ranges::count(text, ' '));
+  };
   std::int64_t next = 0;
   return text::train_bpe(
       [&](std::string& out) {
-        if (next == data.tokenizer_documents) return false;
-        const tasks::Document document = corpus.document(static_cast<std::uint64_t>(next++));
-        out = document.prompt + document.completion;
+        if (next == data_.tokenizer_documents) return false;
+        out.clear();
+        for (const tasks::Passage& passage :
+             passages(static_cast<std::uint64_t>(next++), count_words)) {
+          out += passage.text;
+        }
         return true;
       },
       options);
 }
 
-Sequence encode_prompt(const text::Tokenizer& tokenizer, const std::string& prompt) {
-  return tokenizer.encode(prompt, {.add_bos = true});
+EncodedDocument TrainingText::document(const text::Tokenizer& tokenizer,
+                                       std::uint64_t index) const {
+  EncodedDocument document = encode_document(
+      tokenizer,
+      passages(index, [&](std::string_view text) { return std::ssize(tokenizer.encode(text)); }),
+      max_length_);
+  // A document that is cut within its prompt still needs something to learn.
+  if (std::ranges::find(document.learned, true) == document.learned.end()) {
+    document.learned.assign(document.ids.size(), true);
+  }
+  return document;
 }
 
-EncodedDocument encode_document(const text::Tokenizer& tokenizer, const tasks::Document& document,
-                                std::int64_t max_length) {
-  Sequence ids = encode_prompt(tokenizer, document.prompt);
-  const std::int64_t prompt_tokens = std::min<std::int64_t>(std::ssize(ids), max_length);
-  const Sequence completion = tokenizer.encode(document.completion);
-  ids.insert(ids.end(), completion.begin(), completion.end());
-  R1_CHECK(tokenizer.eos_id().has_value(), "a trained tokenizer without an end token");
-  ids.push_back(*tokenizer.eos_id());
-  if (std::ssize(ids) > max_length) ids.resize(static_cast<std::size_t>(max_length));
-  return {std::move(ids), prompt_tokens};
+std::string TrainingText::prompt_template() const {
+  return data_.corpus == CorpusKind::kNeedle ? std::string() : data_.prompt_template;
 }
 
 }  // namespace r1::train

@@ -18,41 +18,87 @@ class DataTest : public testing::Test {
   DataRecipe data_ =
       std::get<PretrainRecipe>(parse_recipe(train_test::pretrain_recipe("unused"), "recipe")).data;
   tasks::Corpus corpus_ = make_corpus(data_);
-  text::Tokenizer tokenizer_ = train_tokenizer(data_, corpus_);
+  text::Tokenizer tokenizer_ = TrainingText(data_, 100000).train_tokenizer();
 };
 
-TEST_F(DataTest, ADocumentIsBeginPromptCompletionEnd) {
+TEST_F(DataTest, ADocumentIsBeginPassagesEnd) {
   for (std::uint64_t i = 0; i < 50; ++i) {
     const tasks::Document document = corpus_.document(i);
-    const auto [ids, prompt_tokens] = encode_document(tokenizer_, document, 100000);
+    const std::vector<tasks::Passage> passages = {{document.prompt, false},
+                                                  {document.completion, true}};
+    const auto [ids, learned] = encode_document(tokenizer_, passages, 100000);
     EXPECT_EQ(ids.front(), *tokenizer_.bos_id());
     EXPECT_EQ(ids.back(), *tokenizer_.eos_id());
     EXPECT_EQ(tokenizer_.decode(ids, true), document.prompt + document.completion);
     // The sampler's prompt is the document's beginning, token for token.
     const Sequence prompt = encode_prompt(tokenizer_, document.prompt);
     ASSERT_LT(prompt.size(), ids.size());
-    EXPECT_EQ(prompt_tokens, std::ssize(prompt));
     EXPECT_TRUE(std::equal(prompt.begin(), prompt.end(), ids.begin()));
+    ASSERT_EQ(learned.size(), ids.size());
+    for (std::size_t t = 0; t < ids.size(); ++t) EXPECT_EQ(learned[t], t >= prompt.size()) << t;
   }
 }
 
+TEST_F(DataTest, OnlyLearnedPassagesAreLearned) {
+  const std::vector<tasks::Passage> passages = {
+      {"1+1", false}, {"=2", true}, {" 2+2", false}, {"=4", true}, {" end", false}};
+  const EncodedDocument document = encode_document(tokenizer_, passages, 1000);
+  Sequence learned;
+  for (std::size_t t = 0; t < document.ids.size(); ++t) {
+    if (document.learned[t]) learned.push_back(document.ids[t]);
+  }
+  EXPECT_EQ(tokenizer_.decode(learned), "=2=4");
+}
+
 TEST_F(DataTest, LongDocumentsAreCut) {
-  const tasks::Document document = corpus_.document(3);
-  const Sequence whole = encode_document(tokenizer_, document, 100000).ids;
+  const std::vector<tasks::Passage> passages = {{"What is 3+4?", false}, {" 3+4=7", true}};
+  const Sequence whole = encode_document(tokenizer_, passages, 100000).ids;
   const auto length = static_cast<std::int64_t>(whole.size());
-  const Sequence cut = encode_document(tokenizer_, document, length - 4).ids;
-  EXPECT_EQ(std::ssize(cut), length - 4);
-  EXPECT_TRUE(std::equal(cut.begin(), cut.end(), whole.begin()));
-  EXPECT_EQ(encode_document(tokenizer_, document, length).ids, whole);
-  // Cut within the prompt: all of it is prompt.
-  EXPECT_EQ(encode_document(tokenizer_, document, 2).prompt_tokens,
-            document.prompt.empty() ? 1 : 2);
+  const EncodedDocument cut = encode_document(tokenizer_, passages, length - 4);
+  EXPECT_EQ(std::ssize(cut.ids), length - 4);
+  EXPECT_EQ(cut.learned.size(), cut.ids.size());
+  EXPECT_TRUE(std::equal(cut.ids.begin(), cut.ids.end(), whole.begin()));
+  EXPECT_EQ(encode_document(tokenizer_, passages, length).ids, whole);
+}
+
+// A document that is cut before anything was to be learned is learned as far as it goes.
+TEST_F(DataTest, EveryDocumentTeachesSomething) {
+  DataRecipe data = data_;
+  data.completion_only_loss = true;
+  const TrainingText text(data, 4);
+  for (std::uint64_t i = 0; i < 50; ++i) {
+    const EncodedDocument document = text.document(tokenizer_, i);
+    EXPECT_EQ(std::ssize(document.ids), 4);
+    EXPECT_NE(std::ranges::find(document.learned, true), document.learned.end());
+  }
 }
 
 TEST_F(DataTest, TheSameRecipeGivesTheSameTokenizer) {
-  const text::Tokenizer again = train_tokenizer(data_, make_corpus(data_));
+  const text::Tokenizer again = TrainingText(data_, 100000).train_tokenizer();
   EXPECT_EQ(again.vocab_size(), data_.vocab_size);
   EXPECT_EQ(again.spec().merges, tokenizer_.spec().merges);
+}
+
+// The committed recipe's documents keep to its lengths in its own tokens, and learn the names
+// that are asked for and nothing else.
+TEST(NeedleRecipe, DocumentsAreCountedInTokens) {
+  const auto recipe = std::get<PretrainRecipe>(load_recipe("recipes/nano/needle.yaml"));
+  const TrainingText text(recipe.data, recipe.max_length);
+  const text::Tokenizer tokenizer = text.train_tokenizer();
+  std::int64_t longest = 0;
+  for (std::uint64_t i = 0; i < 100; ++i) {
+    const EncodedDocument document = text.document(tokenizer, i);
+    longest = std::max(longest, std::ssize(document.ids));
+    EXPECT_EQ(document.ids.back(), *tokenizer.eos_id()) << "cut";
+    for (std::size_t t = 0; t + 1 < document.ids.size(); ++t) {
+      if (!document.learned[t]) continue;
+      const std::string_view token = tokenizer.token_bytes(document.ids[t]);
+      EXPECT_TRUE(token.size() > 3 && token[0] == ' ' && token[1] >= 'A' && token[1] <= 'Z')
+          << token;
+    }
+  }
+  EXPECT_LE(longest, recipe.max_length);
+  EXPECT_GT(longest, recipe.max_length * 3 / 4);
 }
 
 TEST_F(DataTest, RefusesSharesThatDoNotAddUpAndUnknownNames) {

@@ -8,31 +8,32 @@ namespace r1::train {
 
 std::vector<std::int32_t> PackedBatch::labels(std::int64_t places) const {
   std::vector<std::int32_t> labels(batch.ids.size(), kIgnoredLabel);
-  for (std::size_t s = 0; s < batch.spans.size(); ++s) {
-    const SequenceSpan& span = batch.spans[s];
-    for (std::int64_t target = std::max(places, prompt_tokens[s]); target < span.rows; ++target) {
-      labels[static_cast<std::size_t>(span.first_row + target - places)] =
-          batch.ids[static_cast<std::size_t>(span.first_row + target)];
+  for (const SequenceSpan& span : batch.spans) {
+    for (std::int64_t row = span.first_row + places; row < span.first_row + span.rows; ++row) {
+      const auto target = static_cast<std::size_t>(row);
+      if (learned[target]) labels[static_cast<std::size_t>(row - places)] = batch.ids[target];
     }
   }
   return labels;
 }
 
 std::int64_t PackedBatch::label_count(std::int64_t places) const {
-  std::int64_t count = 0;
-  for (std::size_t s = 0; s < batch.spans.size(); ++s) {
-    count += std::max<std::int64_t>(0, batch.spans[s].rows - std::max(places, prompt_tokens[s]));
-  }
-  return count;
+  return std::ranges::count_if(labels(places),
+                               [](std::int32_t label) { return label != kIgnoredLabel; });
 }
 
-PackedBatch pack(std::span<const Sequence> sequences, std::span<const std::int64_t> prompt_tokens) {
-  R1_CHECK(prompt_tokens.empty() || prompt_tokens.size() == sequences.size(),
-           "{} prompts of {} sequences", prompt_tokens.size(), sequences.size());
+PackedBatch pack(std::span<const Sequence> sequences, std::span<const std::vector<bool>> learned) {
+  R1_CHECK(learned.empty() || learned.size() == sequences.size(), "{} masks of {} sequences",
+           learned.size(), sequences.size());
   PackedBatch packed;
-  for (const Sequence& sequence : sequences) packed.batch.append(sequence);
-  packed.prompt_tokens.assign(prompt_tokens.begin(), prompt_tokens.end());
-  packed.prompt_tokens.resize(sequences.size());
+  for (std::size_t s = 0; s < sequences.size(); ++s) {
+    packed.batch.append(sequences[s]);
+    if (learned.empty()) continue;
+    R1_CHECK(learned[s].size() == sequences[s].size(), "a mask of {} for {} tokens",
+             learned[s].size(), sequences[s].size());
+    packed.learned.insert(packed.learned.end(), learned[s].begin(), learned[s].end());
+  }
+  if (learned.empty()) packed.learned.assign(packed.batch.ids.size(), true);
   return packed;
 }
 

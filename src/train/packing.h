@@ -14,16 +14,16 @@ using Sequence = std::vector<std::int32_t>;
 // another sequence, positions begin at 0, and there is no padding.
 struct PackedBatch {
   Batch batch;
-  std::vector<std::int64_t> prompt_tokens;  // per span: leading tokens that are read, not learned
-  // The ids one and two places further in the row's own sequence; kIgnoredLabel past its end and
-  // where that id belongs to the prompt.
+  std::vector<bool> learned;  // [T] whether a row's own token is to be predicted, not only read
+  // The ids so many places further in the row's own sequence; kIgnoredLabel past its end and where
+  // that id is not learned.
   std::vector<std::int32_t> labels(std::int64_t places) const;
   // Labels in use at that distance.
   std::int64_t label_count(std::int64_t places) const;
 };
-// prompt_tokens: one per sequence, or none where everything is learned.
+// learned: which tokens of each sequence are; none where all are.
 PackedBatch pack(std::span<const Sequence> sequences,
-                 std::span<const std::int64_t> prompt_tokens = {});
+                 std::span<const std::vector<bool>> learned = {});
 
 // Cuts sequences of these lengths, in order, into groups of at most max_tokens (a longer one stands
 // alone). Element i is the index behind the last sequence of group i.

@@ -38,12 +38,22 @@ TEST(Packing, LabelsStayInsideTheirSequence) {
 TEST(Packing, PromptsAreReadAndNotLearned) {
   // The second sequence is all prompt, the third learned whole.
   const std::vector<Sequence> sequences = {{1, 2, 3, 4}, {5, 6}, {7, 8}};
-  const PackedBatch packed = pack(sequences, std::vector<std::int64_t>{2, 2, 0});
+  const std::vector<std::vector<bool>> learned = {
+      {false, false, true, true}, {false, false}, {true, true}};
+  const PackedBatch packed = pack(sequences, learned);
   EXPECT_EQ(packed.labels(1), (Sequence{kNone, 3, 4, kNone, kNone, kNone, 8, kNone}));
   EXPECT_EQ(packed.labels(2), (Sequence{3, 4, kNone, kNone, kNone, kNone, kNone, kNone}));
   EXPECT_EQ(packed.label_count(1), 3);
   EXPECT_EQ(packed.label_count(2), 2);
   EXPECT_EQ(packed.label_count(9), 0);
+}
+
+TEST(Packing, WhatIsLearnedMayLieAnywhere) {
+  const std::vector<Sequence> sequences = {{1, 2, 3, 4, 5}};
+  const PackedBatch packed =
+      pack(sequences, std::vector<std::vector<bool>>{{false, true, false, false, true}});
+  EXPECT_EQ(packed.labels(1), (Sequence{2, kNone, kNone, 5, kNone}));
+  EXPECT_EQ(packed.labels(2), (Sequence{kNone, kNone, 5, kNone, kNone}));
 }
 
 TEST(Packing, GroupsAreFilledInOrder) {

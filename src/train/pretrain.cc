@@ -30,7 +30,7 @@ class Pretraining {
         options_(options),
         run_(recipe.run.output_dir),
         backend_(thread_count(recipe.run)),
-        corpus_(make_corpus(recipe.data)),
+        text_(recipe.data, recipe.max_length),
         resolved_(resolved_yaml(recipe)) {}
 
   void run() {
@@ -40,10 +40,10 @@ class Pretraining {
     }
     const std::optional<std::filesystem::path> resumed =
         checkpoint_to_resume(run_.root(), options_);
-    tokenizer_ = resumed ? text::load_tokenizer(*resumed) : train_tokenizer(recipe_.data, corpus_);
-    const ModelConfig config = parse_config(
-        model_config_json(recipe_.model, tokenizer_->vocab_size(), recipe_.run.precision), "model");
-    model_ = Model::initialise(backend_, config, config.precision(), recipe_.run.seed);
+    tokenizer_ = resumed                      ? text::load_tokenizer(*resumed)
+                 : recipe_.model.path.empty() ? text_.train_tokenizer()
+                                              : text::load_tokenizer(recipe_.model.path);
+    make_model();
     optimizer_.emplace(*model_, recipe_.optimizer);
     if (resumed) {
       state_ = load_checkpoint(backend_, *resumed, checkpoint(), resolved_);
@@ -73,16 +73,54 @@ class Pretraining {
   }
 
  private:
-  ModelFiles model_files() const { return {*tokenizer_, recipe_.data.prompt_template}; }
+  ModelFiles model_files() const { return {*tokenizer_, text_.prompt_template()}; }
   Checkpoint checkpoint() { return {*model_, *optimizer_, nullptr}; }
+
+  // A new model, or the one to go on with, its positions scaled as the recipe says.
+  void make_model() {
+    const std::string& path = recipe_.model.path;
+    std::unique_ptr<Model> start;
+    ModelConfig config;
+    if (path.empty()) {
+      config = parse_config(
+          model_config_json(recipe_.model, tokenizer_->vocab_size(), recipe_.run.precision),
+          "model");
+    } else {
+      start = Model::load(backend_, path, r1::Precision::f32, true);
+      config = start->config();
+      config.torch_dtype = recipe_.run.precision == Precision::kBf16 ? "bfloat16" : "float32";
+    }
+    scale_positions(recipe_.rope_scaling, config);
+    if (recipe_.max_length > config.max_position_embeddings) {
+      throw Error("max_length",
+                  fmt::format("{} tokens are more than the model's context of {}",
+                              recipe_.max_length, config.max_position_embeddings),
+                  "extend it with rope_scaling");
+    }
+    model_ = Model::initialise(backend_, config, config.precision(), recipe_.run.seed);
+    if (start) model_->copy_weights(backend_, *start);
+  }
+
+  static void scale_positions(const RopeScalingRecipe& recipe, ModelConfig& config) {
+    if (recipe.factor == 1.0) return;
+    config.rope_scaling =
+        YarnScaling{.factor = recipe.factor,
+                    .original_max_position_embeddings = recipe.original_max_position_embeddings,
+                    .beta_fast = recipe.beta_fast,
+                    .beta_slow = recipe.beta_slow,
+                    .mscale = recipe.mscale,
+                    .mscale_all_dim = recipe.mscale_all_dim};
+    config.max_position_embeddings = static_cast<std::int64_t>(
+        recipe.factor * static_cast<double>(recipe.original_max_position_embeddings));
+  }
 
   struct Documents {
     std::vector<Sequence> ids;
-    std::vector<std::int64_t> prompt_tokens;  // that carry no label
+    std::vector<std::vector<bool>> learned;
 
     PackedBatch pack(std::size_t first, std::size_t end) const {
       return train::pack(std::span(ids).subspan(first, end - first),
-                         std::span(prompt_tokens).subspan(first, end - first));
+                         std::span(learned).subspan(first, end - first));
     }
   };
 
@@ -91,16 +129,9 @@ class Pretraining {
     Documents documents;
     std::int64_t tokens = 0;
     while (tokens < recipe_.tokens_per_batch) {
-      EncodedDocument document =
-          encode_document(*tokenizer_,
-                          corpus_.document(static_cast<std::uint64_t>(first) %
-                                           static_cast<std::uint64_t>(recipe_.data.documents)),
-                          recipe_.max_length);
+      EncodedDocument document = text_.document(*tokenizer_, static_cast<std::uint64_t>(first));
       tokens += std::ssize(document.ids);
-      // A document that is cut within its prompt still needs something to learn.
-      const bool whole =
-          !recipe_.data.completion_only_loss || document.prompt_tokens >= std::ssize(document.ids);
-      documents.prompt_tokens.push_back(whole ? 0 : document.prompt_tokens);
+      documents.learned.push_back(std::move(document.learned));
       documents.ids.push_back(std::move(document.ids));
       ++first;
     }
@@ -226,7 +257,7 @@ class Pretraining {
   const RunOptions& options_;
   RunDirectory run_;
   Backend backend_;
-  tasks::Corpus corpus_;
+  TrainingText text_;
   std::string resolved_;
   Arena arena_;
   std::optional<text::Tokenizer> tokenizer_;

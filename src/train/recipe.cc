@@ -19,6 +19,9 @@ constexpr std::int64_t kMaxSize = 1 << 20;
 constexpr std::int64_t kMaxCount = 1'000'000'000;
 constexpr std::int64_t kMaxSteps = 1'000'000'000;
 
+// A fact and its questions take about 20 tokens.
+constexpr std::int64_t kLeastNeedleLength = 32;
+
 const std::vector<std::string> kRewards = {"accuracy", "format"};
 
 void declare(Schema& s, OptimizerConfig& c) {
@@ -86,7 +89,19 @@ void declare(Schema& s, ModelRecipe& c) {
   s.real("model.initializer_range", c.initializer_range, kPositive);
 }
 
+void declare(Schema& s, RopeScalingRecipe& c) {
+  s.real("rope_scaling.factor", c.factor, {.low = 1, .high = 4096});
+  s.integer("rope_scaling.original_max_position_embeddings", c.original_max_position_embeddings, 1,
+            1 << 24);
+  s.real("rope_scaling.beta_fast", c.beta_fast, kPositive);
+  s.real("rope_scaling.beta_slow", c.beta_slow, kPositive);
+  s.real("rope_scaling.mscale", c.mscale, kNotNegative);
+  s.real("rope_scaling.mscale_all_dim", c.mscale_all_dim, kNotNegative);
+}
+
 void declare(Schema& s, DataRecipe& c) {
+  s.choice<CorpusKind>("data.corpus", c.corpus,
+                       {{"problems", CorpusKind::kProblems}, {"needle", CorpusKind::kNeedle}});
   s.weights("data.tasks", c.tasks);
   s.real("data.mixture.drills", c.mixture.drills, kUnit);
   s.real("data.mixture.malformed", c.mixture.malformed, kUnit);
@@ -95,6 +110,8 @@ void declare(Schema& s, DataRecipe& c) {
   s.real("data.mixture.careful", c.mixture.careful, kUnit);
   s.real("data.mixture.careful_check", c.mixture.careful_check, kUnit);
   s.real("data.mixture.mixed", c.mixture.mixed, kUnit);
+  s.integer("data.needle.min_length", c.needle.min_length, kLeastNeedleLength, kMaxSize);
+  s.integer("data.needle.max_facts", c.needle.max_facts, 1, tasks::kMostFacts);
   s.integer("data.documents", c.documents, 1, kMaxCount);
   s.text("data.prompt_template", c.prompt_template);
   s.flag("data.completion_only_loss", c.completion_only_loss);
@@ -106,6 +123,7 @@ void declare(Schema& s, DataRecipe& c) {
 void declare(Schema& s, PretrainRecipe& r) {
   declare(s, r.run);
   declare(s, r.model);
+  declare(s, r.rope_scaling);
   declare(s, r.data);
   declare(s, r.optimizer);
   s.integer("tokens_per_batch", r.tokens_per_batch, 1, kMaxCount);
@@ -218,6 +236,17 @@ void finish(PretrainRecipe& r, const Schema& s, std::string_view where) {
   if (r.model.path.empty()) {
     check_order(where, "max_length", r.max_length, "model.max_position_embeddings",
                 r.model.max_position_embeddings);
+  }
+  if (r.data.corpus == CorpusKind::kNeedle) {
+    check_order(where, "data.needle.min_length", r.data.needle.min_length, "max_length",
+                r.max_length);
+    if (!r.data.tasks.empty() || r.data.completion_only_loss) {
+      throw Error(where, "data.tasks and data.completion_only_loss mean nothing for needles",
+                  "leave them out; the answers are learned and nothing else");
+    }
+  }
+  if (r.rope_scaling.beta_slow > r.rope_scaling.beta_fast) {
+    throw Error(where, "rope_scaling.beta_slow is above rope_scaling.beta_fast");
   }
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tasks/corpus.h"
+#include "tasks/needle.h"
 
 // A training run as a YAML file. Key names follow TRL (GRPOConfig, SFTConfig) and, for the model's
 // shape, Hugging Face's DeepSeek-V3 config.json. recipe.cc declares every key once, with its range;
@@ -25,6 +26,9 @@ enum class LossType { kGrpo, kTokenMean, kDrGrpo };
 // What divides the group-centred reward: the group's std, the whole rollout's std, or nothing.
 enum class ScaleRewards { kGroup, kBatch, kNone };
 enum class ScoringFunc { kSigmoid, kSoftmax };
+// What a base model reads: worked problems (tasks/corpus.h), or facts in long texts
+// (tasks/needle.h).
+enum class CorpusKind { kProblems, kNeedle };
 
 // A member of a mixture; weights are relative, not normalised.
 struct WeightedName {
@@ -98,10 +102,22 @@ struct ModelRecipe {
   bool operator==(const ModelRecipe&) const = default;
 };
 
+// `rope_scaling:` YaRN, under the names of config.json (DeepSeek-V3 report, section 4.3). The model
+// then has factor * original_max_position_embeddings positions.
+struct RopeScalingRecipe {
+  double factor = 1;  // 1: positions stay as they are
+  std::int64_t original_max_position_embeddings = 4096;
+  double beta_fast = 32, beta_slow = 1;
+  double mscale = 1, mscale_all_dim = 1;
+  bool operator==(const RopeScalingRecipe&) const = default;
+};
+
 // `data:` the corpus of a base model and the tokenizer trained on it.
 struct DataRecipe {
+  CorpusKind corpus = CorpusKind::kProblems;
   std::vector<WeightedName> tasks;  // empty: every task with equal weight
   tasks::CorpusMixture mixture;
+  tasks::NeedleMixture needle;      // of the needle corpus, which has none of the others' keys
   std::int64_t documents = 200000;  // size of the corpus; one epoch
   std::string prompt_template = "r1-zero-nano";
   bool completion_only_loss = false;  // prompts are read, not learned
@@ -113,7 +129,8 @@ struct DataRecipe {
 
 // `stage: pretrain`: next-token and multi-token-prediction loss on generated text.
 struct PretrainRecipe {
-  ModelRecipe model;
+  ModelRecipe model;  // a path: go on with that model and its tokenizer
+  RopeScalingRecipe rope_scaling;
   DataRecipe data;
   OptimizerConfig optimizer;
   RunConfig run;

@@ -227,6 +227,32 @@ TEST(Recipe, ContradictionsAreErrors) {
   EXPECT_THAT(error_of([] { load_recipe("/no/such/recipe.yaml"); }), HasSubstr("/no/such/recipe"));
 }
 
+TEST(Recipe, NeedlesAndScaledPositions) {
+  const std::string text =
+      "stage: pretrain\nmodel: runs/short/model\nmax_length: 2000\n"
+      "rope_scaling:\n  factor: 40\n  original_max_position_embeddings: 2048\n  mscale: 0.5\n"
+      "data:\n  corpus: needle\n  needle: {min_length: 100, max_facts: 7}\n";
+  const PretrainRecipe r = pretrain(text);
+  EXPECT_EQ(r.data.corpus, CorpusKind::kNeedle);
+  EXPECT_EQ(r.data.needle, (tasks::NeedleMixture{.min_length = 100, .max_facts = 7}));
+  EXPECT_EQ(
+      r.rope_scaling,
+      (RopeScalingRecipe{.factor = 40, .original_max_position_embeddings = 2048, .mscale = 0.5}));
+  EXPECT_EQ(pretrain(resolved_yaml(r)), r);
+
+  const auto error = [&](const std::string& more) {
+    return error_of([&] { pretrain(text, {more}); });
+  };
+  EXPECT_THAT(error("data.corpus=needles"), HasSubstr("one of problems needle"));
+  EXPECT_THAT(error("data.tasks=[gcd]"), HasSubstr("mean nothing for needles"));
+  EXPECT_THAT(error("data.completion_only_loss=true"), HasSubstr("mean nothing for needles"));
+  EXPECT_THAT(error("data.needle.min_length=3000"), HasSubstr("at most max_length (2000)"));
+  EXPECT_THAT(error("data.needle.min_length=10"), HasSubstr("from 48"));
+  EXPECT_THAT(error("rope_scaling.factor=0.5"), HasSubstr(">= 1"));
+  EXPECT_THAT(error("rope_scaling.beta_slow=50"), HasSubstr("beta_slow is above"));
+  EXPECT_THAT(error("rope_scaling.type=yarn"), HasSubstr("unknown key"));
+}
+
 TEST(Recipe, RewardWeightsFollowRewardFuncs) {
   EXPECT_THAT(grpo("").reward_weights,
               ElementsAre(WeightedName{"accuracy", 1}, WeightedName{"format", 1}));

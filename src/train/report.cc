@@ -69,13 +69,13 @@ const std::vector<Chart>& known_charts() {
 // Adds the line of every run that logged the metric. Distinct runs must be told apart first, so
 // they get the colours, and the lines of one run differ by dashes.
 // `alone`: the panel shows this metric only.
-void add_lines(Panel& panel, std::span<const LoggedRun> runs, const Line& line, bool alone) {
+void add_lines(plot::Panel& panel, std::span<const LoggedRun> runs, const Line& line, bool alone) {
   const bool several = runs.size() > 1;
   const std::size_t nth = several ? 0 : panel.series.size();
   for (std::size_t r = 0; r < runs.size(); ++r) {
     const LoggedMetric* metric = runs[r].find(line.metric);
     if (metric == nullptr) continue;
-    Series series;
+    plot::Series series;
     series.label = line.label;
     if (several) {
       series.label = alone ? runs[r].name : fmt::format("{} · {}", runs[r].name, line.label);
@@ -83,19 +83,20 @@ void add_lines(Panel& panel, std::span<const LoggedRun> runs, const Line& line, 
     series.points = metric->points;
     series.exact = line.exact;
     series.color = several ? r : nth;
-    series.dashed =
-        several && std::ranges::any_of(panel.series, [&](const Series& s) { return s.color == r; });
+    series.dashed = several && std::ranges::any_of(panel.series, [&](const plot::Series& s) {
+                      return s.color == r;
+                    });
     panel.series.push_back(std::move(series));
   }
 }
 
 }  // namespace
 
-std::vector<Panel> report_panels(std::span<const LoggedRun> runs) {
-  std::vector<Panel> panels;
+std::vector<plot::Panel> report_panels(std::span<const LoggedRun> runs) {
+  std::vector<plot::Panel> panels;
   std::set<std::string_view> drawn = {"num_tokens", "epoch"};  // straight lines say nothing
   for (const Chart& chart : known_charts()) {
-    Panel panel{std::string(chart.title), "step", {}, chart.from_zero, chart.unit};
+    plot::Panel panel{std::string(chart.title), "step", {}, chart.from_zero, chart.unit};
     const auto logged = [&](const Line& line) {
       return std::ranges::any_of(
           runs, [&](const LoggedRun& run) { return run.find(line.metric) != nullptr; });
@@ -114,7 +115,7 @@ std::vector<Panel> report_panels(std::span<const LoggedRun> runs) {
   for (const LoggedRun& run : runs) {
     for (const LoggedMetric& metric : run.metrics) {
       if (!drawn.insert(metric.name).second) continue;
-      Panel panel{metric.name, "step", {}};
+      plot::Panel panel{metric.name, "step", {}};
       add_lines(panel, runs, {metric.name, metric.name}, true);
       panels.push_back(std::move(panel));
     }
@@ -139,15 +140,15 @@ std::vector<std::filesystem::path> write_report(std::span<const std::filesystem:
   if (error) {
     throw Error(out.string(), fmt::format("cannot make the directory: {}", error.message()));
   }
-  const std::vector<Panel> panels = report_panels(logged);
-  const std::span<const Panel> all(panels);
+  const std::vector<plot::Panel> panels = report_panels(logged);
+  const std::span<const plot::Panel> all(panels);
   const std::vector<std::filesystem::path> files = {out / "report.html", out / "summary.svg",
                                                     out / "curves.svg"};
   constexpr std::size_t kColumns = 3;
   write_file_atomically(files[0], std::string_view(report_html(logged)));
-  write_file_atomically(files[1], std::string_view(svg_figure(
+  write_file_atomically(files[1], std::string_view(plot::svg_figure(
                                       all.first(std::min(kColumns, panels.size())), kColumns)));
-  write_file_atomically(files[2], std::string_view(svg_figure(all, kColumns)));
+  write_file_atomically(files[2], std::string_view(plot::svg_figure(all, kColumns)));
   return files;
 }
 

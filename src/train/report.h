@@ -5,15 +5,15 @@
 #include <string>
 #include <vector>
 
+#include "plot/line_chart.h"
 #include "train/report_data.h"
-#include "train/svg.h"
 
 namespace r1::train {
 
 // The charts of one or more runs: first those every reader wants (accuracy, response length,
 // entropy, reward, loss), then one for each other metric that was logged. One run colours its lines
 // by metric; several runs are coloured by run.
-std::vector<Panel> report_panels(std::span<const LoggedRun> runs);
+std::vector<plot::Panel> report_panels(std::span<const LoggedRun> runs);
 
 // The page: charts, table of numbers, sample completions, recipes; needs no other file. The same
 // files give the same bytes.

@@ -139,7 +139,7 @@ LoggedRun read_run(const std::filesystem::path& directory) {
   const auto step_time = std::ranges::find(timing, "step_time", &LoggedMetric::name);
   if (step_time != timing.end()) {
     run.seconds = 0;
-    for (const Point& p : step_time->points) *run.seconds += p.y;
+    for (const plot::Point& p : step_time->points) *run.seconds += p.y;
   }
   if (std::filesystem::exists(files.recipe())) {
     run.recipe = read_text_file(files.recipe(), kMaxRecipeBytes);

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "train/svg.h"
+#include "plot/line_chart.h"
 
 namespace r1::train {
 
@@ -20,7 +20,7 @@ inline constexpr std::size_t kMaxReportMetrics = 500;  // names in one run
 
 struct LoggedMetric {
   std::string name;
-  std::vector<Point> points;  // x = step, y = value, NaN where null was logged
+  std::vector<plot::Point> points;  // x = step, y = value, NaN where null was logged
 };
 
 struct LoggedCompletion {

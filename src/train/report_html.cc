@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/progress.h"
+#include "plot/svg.h"
 #include "train/report.h"
 
 namespace r1::train {
@@ -57,7 +58,7 @@ struct Span {
 
 std::optional<Span> span_of(const LoggedMetric& metric) {
   std::vector<double> values;
-  for (const Point& p : metric.points) {
+  for (const plot::Point& p : metric.points) {
     if (std::isfinite(p.y)) values.push_back(p.y);
   }
   if (values.empty()) return std::nullopt;
@@ -75,8 +76,8 @@ std::optional<Span> span_of(const LoggedMetric& metric) {
 }
 
 std::string tile(std::string_view value, std::string_view name) {
-  return fmt::format("<div class=\"tile\"><b>{}</b><span>{}</span></div>\n", escape_xml(value),
-                     escape_xml(name));
+  return fmt::format("<div class=\"tile\"><b>{}</b><span>{}</span></div>\n",
+                     plot::escape_xml(value), plot::escape_xml(name));
 }
 
 std::string tiles(const LoggedRun& run) {
@@ -104,8 +105,8 @@ std::string tiles(const LoggedRun& run) {
     if (!span) continue;
     // Tokens are counted, so the last count is the number; the others are noisy.
     const double value = shown.metric == "num_tokens" ? span->high : span->end;
-    html +=
-        tile(shown.percent ? fmt::format("{:.1f}%", 100 * value) : short_number(value), shown.name);
+    html += tile(shown.percent ? fmt::format("{:.1f}%", 100 * value) : plot::short_number(value),
+                 shown.name);
   }
   return html + "</div>\n";
 }
@@ -116,16 +117,16 @@ std::string numbers_table(std::span<const LoggedRun> runs) {
       "<th>lowest</th><th>highest</th></tr>\n";
   for (const LoggedRun& run : runs) {
     if (runs.size() > 1) {
-      html +=
-          fmt::format("<tr class=\"run\"><td colspan=\"5\">{}</td></tr>\n", escape_xml(run.name));
+      html += fmt::format("<tr class=\"run\"><td colspan=\"5\">{}</td></tr>\n",
+                          plot::escape_xml(run.name));
     }
     for (const LoggedMetric& metric : run.metrics) {
       const auto span = span_of(metric);
       if (!span) continue;
       html += fmt::format("<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
-                          escape_xml(metric.name), short_number(span->begin, 4),
-                          short_number(span->end, 4), short_number(span->low, 4),
-                          short_number(span->high, 4));
+                          plot::escape_xml(metric.name), plot::short_number(span->begin, 4),
+                          plot::short_number(span->end, 4), plot::short_number(span->low, 4),
+                          plot::short_number(span->high, 4));
     }
   }
   return html + "</table></div>\n";
@@ -135,10 +136,10 @@ std::string numbers_table(std::span<const LoggedRun> runs) {
 std::string completion_html(std::string_view text) {
   constexpr std::string_view kClose = "</think>";
   const std::size_t close = text.find(kClose);
-  if (close == std::string_view::npos) return escape_xml(text);
+  if (close == std::string_view::npos) return plot::escape_xml(text);
   const std::size_t end = close + kClose.size();
-  return fmt::format("<span class=\"think\">{}</span>{}", escape_xml(text.substr(0, end)),
-                     escape_xml(text.substr(end)));
+  return fmt::format("<span class=\"think\">{}</span>{}", plot::escape_xml(text.substr(0, end)),
+                     plot::escape_xml(text.substr(end)));
 }
 
 std::string samples(const LoggedRun& run) {
@@ -153,10 +154,10 @@ std::string samples(const LoggedRun& run) {
     html += fmt::format(
         "<div class=\"sample\"><pre class=\"prompt\">{}</pre>\n<pre>{}</pre>\n"
         "<div class=\"badges\">",
-        escape_xml(sample.prompt), completion_html(sample.completion));
+        plot::escape_xml(sample.prompt), completion_html(sample.completion));
     for (const auto& [name, value] : sample.rewards) {
       html += fmt::format("<span class=\"badge {}\">{} {}</span>", value > 0 ? "good" : "bad",
-                          escape_xml(name), short_number(value));
+                          plot::escape_xml(name), plot::short_number(value));
     }
     html += fmt::format("<span class=\"badge\">advantage {:+.2f}</span></div></div>\n",
                         sample.advantage);
@@ -177,25 +178,25 @@ std::string report_html(std::span<const LoggedRun> runs) {
       "<style>{1}{2}</style>\n</head>\n<body>\n<main>\n<h1>{0}</h1>\n"
       "<p class=\"sub\">Training report. Faint lines are what was logged, bold ones a moving "
       "average.</p>\n",
-      escape_xml(names), kStyle, svg_style());
+      plot::escape_xml(names), kStyle, plot::svg_style());
   for (const LoggedRun& run : runs) {
-    if (runs.size() > 1) html += fmt::format("<h3>{}</h3>\n", escape_xml(run.name));
+    if (runs.size() > 1) html += fmt::format("<h3>{}</h3>\n", plot::escape_xml(run.name));
     html += tiles(run);
   }
   html += "<div class=\"charts\">\n";
-  for (const Panel& panel : report_panels(runs)) html += svg_panel(panel);
+  for (const plot::Panel& panel : report_panels(runs)) html += plot::svg_panel(panel);
   html += "</div>\n<h2>Numbers</h2>\n" + numbers_table(runs);
   html += "<p class=\"sub\">Begin and end are means over the first and last twentieth.</p>\n";
   for (const LoggedRun& run : runs) {
     if (run.completions.empty()) continue;
     html += fmt::format("<h2>Sample completions{}</h2>\n{}",
-                        runs.size() > 1 ? escape_xml(" of " + run.name) : "", samples(run));
+                        runs.size() > 1 ? plot::escape_xml(" of " + run.name) : "", samples(run));
   }
   for (const LoggedRun& run : runs) {
     if (run.recipe.empty()) continue;
-    html +=
-        fmt::format("<details><summary>Recipe{}</summary><pre>{}</pre></details>\n",
-                    runs.size() > 1 ? escape_xml(" of " + run.name) : "", escape_xml(run.recipe));
+    html += fmt::format("<details><summary>Recipe{}</summary><pre>{}</pre></details>\n",
+                        runs.size() > 1 ? plot::escape_xml(" of " + run.name) : "",
+                        plot::escape_xml(run.recipe));
   }
   return html + "</main>\n</body>\n</html>\n";
 }

@@ -70,7 +70,7 @@ TEST_F(Report, ReadsWhatTheWriterWrote) {
   EXPECT_EQ(run.seconds, 120);
   EXPECT_EQ(run.metrics[0].name, "loss");
   EXPECT_THAT(run.find("entropy")->points, SizeIs(60));
-  EXPECT_EQ(run.find("eval/accuracy")->points[1], (Point{40, 0.76}));
+  EXPECT_EQ(run.find("eval/accuracy")->points[1], (plot::Point{40, 0.76}));
   EXPECT_EQ(run.find("none"), nullptr);
   // Of the logged steps 10, 20, ..., 60 the first, the middle and the last.
   ASSERT_THAT(run.completions, SizeIs(3));

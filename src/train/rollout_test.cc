@@ -20,7 +20,7 @@ class RolloutTest : public testing::TestWithParam<r1::Precision> {
             std::get<PretrainRecipe>(parse_recipe(train_test::pretrain_recipe("unused"), "base"))),
         recipe_(std::get<GrpoRecipe>(
             parse_recipe(train_test::grpo_recipe("unused", "unused", "unused"), "recipe"))),
-        tokenizer_(train_tokenizer(base_.data, make_corpus(base_.data))) {
+        tokenizer_(TrainingText(base_.data, base_.max_length).train_tokenizer()) {
     ModelConfig config = parse_config(
         model_config_json(base_.model, tokenizer_.vocab_size(), base_.run.precision), "model");
     config.initializer_range = 0.2;

@@ -1,4 +1,4 @@
-#include "train/svg.h"
+#include "plot/line_chart.h"
 
 #include <fmt/format.h>
 
@@ -8,8 +8,9 @@
 #include <limits>
 
 #include "base/progress_text.h"
+#include "plot/svg.h"
 
-namespace r1::train {
+namespace r1::plot {
 namespace {
 
 // Sizes of one panel in SVG user units.
@@ -17,8 +18,6 @@ constexpr double kWidth = 460, kHeight = 300;
 constexpr double kLeft = 52, kRight = 18, kBottom = 44;
 constexpr double kTitleBaseline = 26, kLegendTop = 36, kLegendLine = 18, kPlotGap = 12;
 constexpr double kGap = 12;  // between panels of a figure
-// Sans-serif letters are about this wide, in parts of the font size.
-constexpr double kLetter = 0.56, kLegendFont = 12;
 
 // Beyond this many points per line a raw line is drawn by its extremes per bucket.
 constexpr std::size_t kMaxDrawn = 1200;
@@ -173,7 +172,7 @@ std::size_t lay_out(std::vector<LegendEntry>& entries) {
   std::size_t line = 0;
   for (LegendEntry& e : entries) {
     const auto letters = static_cast<double>(display_width(e.label) + display_width(e.value) + 1);
-    const double width = kSwatch + letters * kLetter * kLegendFont;
+    const double width = kSwatch + letters * kSvgLetter * kSvgFont;
     if (x > kLeft && x + width > kWidth - kRight) {
       x = kLeft;
       ++line;
@@ -254,58 +253,7 @@ std::string panel_content(const Panel& panel) {
   return svg;
 }
 
-struct Look {
-  const char* background;
-  const char* text;
-  const char* faint_text;
-  const char* grid;
-  const char* axis;
-  std::array<const char*, kSvgColors> colors;
-};
-// Colours that stay apart for colour-blind eyes and have contrast on their background.
-constexpr Look kLight = {
-    "#ffffff",
-    "#1c2128",
-    "#59636e",
-    "#e6e9ed",
-    "#8b949e",
-    {"#1f6feb", "#d4620b", "#12875f", "#b8338a", "#7048c9", "#937112", "#0b8aa0", "#c4373c"}};
-constexpr Look kDark = {
-    "#12161c",
-    "#e8ecf1",
-    "#9aa5b1",
-    "#262d36",
-    "#5a6572",
-    {"#6aa8ff", "#ff9d52", "#4fcf9f", "#f07fc6", "#b093ff", "#dcb84a", "#4cc9dc", "#ff8085"}};
-
-std::string look_rules(const Look& look) {
-  std::string css = fmt::format(
-      ".plot .paper{{fill:{}}}.plot text{{fill:{}}}.plot .tick{{fill:{}}}.plot .grid{{stroke:{}}}"
-      ".plot .axis{{stroke:{}}}.plot .dot{{stroke:{}}}\n",
-      look.background, look.text, look.faint_text, look.grid, look.axis, look.background);
-  for (std::size_t i = 0; i < kSvgColors; ++i) {
-    css += fmt::format(".plot .c{0}{{stroke:{1}}}.plot .d{0}{{fill:{1}}}.plot .t{0}{{fill:{1}}}\n",
-                       i, look.colors[i]);
-  }
-  return css;
-}
-
 }  // namespace
-
-std::string svg_style() {
-  return fmt::format(
-      ".plot text{{font:{}px system-ui,-apple-system,\"Segoe UI\",\"DejaVu Sans\",sans-serif}}\n"
-      ".plot .title{{font-size:15px;font-weight:600}}\n"
-      ".plot .value{{font-size:15px;font-weight:600;text-anchor:end}}\n"
-      ".plot .strong{{font-weight:600}}.plot .tick{{font-size:11px}}\n"
-      ".plot .end{{text-anchor:end}}.plot .middle{{text-anchor:middle}}\n"
-      ".plot path{{fill:none;stroke-linejoin:round;stroke-linecap:round}}\n"
-      ".plot .grid,.plot .axis{{stroke-width:1}}.plot .raw{{stroke-width:1;opacity:.3}}\n"
-      ".plot .line{{stroke-width:2.2}}.plot .dashed{{stroke-dasharray:5 5}}\n"
-      ".plot .dot{{stroke-width:1.5}}\n"
-      "{}@media (prefers-color-scheme:dark){{\n{}}}\n",
-      kLegendFont, look_rules(kLight), look_rules(kDark));
-}
 
 std::string svg_panel(const Panel& panel) {
   return fmt::format(
@@ -318,49 +266,14 @@ std::string svg_figure(std::span<const Panel> panels, std::size_t columns) {
   const std::size_t rows = (panels.size() + columns - 1) / columns;
   const double width = static_cast<double>(columns) * (kWidth + kGap) + kGap;
   const double height = static_cast<double>(rows) * (kHeight + kGap) + kGap;
-  std::string svg = fmt::format(
-      "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"plot\" width=\"{0}\" height=\"{1}\" "
-      "viewBox=\"0 0 {0} {1}\">\n<style>\n{2}</style>\n"
-      "<rect class=\"paper\" width=\"{0}\" height=\"{1}\" rx=\"8\"/>\n",
-      width, height, svg_style());
+  std::string content;
   for (std::size_t i = 0; i < panels.size(); ++i) {
-    svg += fmt::format("<g transform=\"translate({} {})\">\n{}</g>\n",
-                       kGap + static_cast<double>(i % columns) * (kWidth + kGap),
-                       kGap + static_cast<double>(i / columns) * (kHeight + kGap),
-                       panel_content(panels[i]));
+    content += fmt::format("<g transform=\"translate({} {})\">\n{}</g>\n",
+                           kGap + static_cast<double>(i % columns) * (kWidth + kGap),
+                           kGap + static_cast<double>(i / columns) * (kHeight + kGap),
+                           panel_content(panels[i]));
   }
-  return svg + "</svg>\n";
-}
-
-std::string escape_xml(std::string_view text) {
-  std::string escaped;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    switch (c) {
-      case '&':
-        escaped += "&amp;";
-        break;
-      case '<':
-        escaped += "&lt;";
-        break;
-      case '>':
-        escaped += "&gt;";
-        break;
-      case '"':
-        escaped += "&quot;";
-        break;
-      case '\'':
-        escaped += "&#39;";
-        break;
-      default:
-        if (byte < 0x20 && c != '\n' && c != '\t') {
-          escaped += "\xEF\xBF\xBD";
-        } else {
-          escaped += c;
-        }
-    }
-  }
-  return escaped;
+  return svg_document(width, height, content);
 }
 
 std::vector<double> nice_ticks(double low, double high, std::size_t count) {
@@ -408,4 +321,4 @@ std::vector<Point> smoothed(std::span<const Point> points) {
   return line;
 }
 
-}  // namespace r1::train
+}  // namespace r1::plot

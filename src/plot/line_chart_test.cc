@@ -1,4 +1,4 @@
-#include "train/svg.h"
+#include "plot/line_chart.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -6,7 +6,9 @@
 #include <cmath>
 #include <limits>
 
-namespace r1::train {
+#include "plot/svg.h"
+
+namespace r1::plot {
 namespace {
 
 using ::testing::DoubleNear;
@@ -30,7 +32,7 @@ std::size_t count(std::string_view text, std::string_view part) {
   return n;
 }
 
-TEST(Svg, TicksAreRoundAndInside) {
+TEST(LineChart, TicksAreRoundAndInside) {
   EXPECT_THAT(nice_ticks(0, 1, 5),
               ElementsAre(0, DoubleNear(0.2, 1e-12), DoubleNear(0.4, 1e-12), DoubleNear(0.6, 1e-12),
                           DoubleNear(0.8, 1e-12), DoubleNear(1.0, 1e-12)));
@@ -49,7 +51,7 @@ TEST(Svg, TicksAreRoundAndInside) {
   }
 }
 
-TEST(Svg, NumbersAreShort) {
+TEST(LineChart, NumbersAreShort) {
   EXPECT_EQ(short_number(0.123456), "0.123");
   EXPECT_EQ(short_number(0), "0");
   EXPECT_EQ(short_number(1234), "1234");
@@ -58,7 +60,7 @@ TEST(Svg, NumbersAreShort) {
   EXPECT_EQ(short_number(std::nan("")), "–");
 }
 
-TEST(Svg, SmoothingKeepsConstantsLinesAndLength) {
+TEST(LineChart, SmoothingKeepsConstantsLinesAndLength) {
   std::vector<Point> line, noisy;
   for (int i = 0; i < 200; ++i) {
     line.push_back({double(i), 2.0 * i});
@@ -72,7 +74,7 @@ TEST(Svg, SmoothingKeepsConstantsLinesAndLength) {
   EXPECT_EQ(smoothed(few), few);
 }
 
-TEST(Svg, SmoothingStepsOverGaps) {
+TEST(LineChart, SmoothingStepsOverGaps) {
   std::vector<Point> points;
   for (int i = 0; i < 40; ++i) points.push_back({double(i), i == 20 ? std::nan("") : 3.0});
   const auto smooth = smoothed(points);
@@ -80,7 +82,7 @@ TEST(Svg, SmoothingStepsOverGaps) {
   EXPECT_DOUBLE_EQ(smooth[21].y, 3.0);
 }
 
-TEST(Svg, ALineRunsThroughItsPoints) {
+TEST(LineChart, ALineRunsThroughItsPoints) {
   // The x axis is 0..2 wide; y has 6% of room above and below 0..10.
   const std::string svg = svg_panel(panel_of({{0, 0}, {1, 10}, {2, 0}}));
   EXPECT_THAT(svg, HasSubstr("d=\"M52.0 "));
@@ -88,13 +90,13 @@ TEST(Svg, ALineRunsThroughItsPoints) {
   EXPECT_THAT(svg, HasSubstr("L442.0 "));
 }
 
-TEST(Svg, AGapBreaksTheLine) {
+TEST(LineChart, AGapBreaksTheLine) {
   const std::string svg = svg_panel(panel_of({{0, 1}, {1, std::nan("")}, {2, 2}, {3, 3}}));
   EXPECT_EQ(count(svg.substr(svg.find("class=\"line")), "M"), 2u);
   EXPECT_THAT(svg, Not(HasSubstr("nan")));
 }
 
-TEST(Svg, OddDataMakesNoOddNumbers) {
+TEST(LineChart, OddDataMakesNoOddNumbers) {
   const double inf = std::numeric_limits<double>::infinity();
   const double max = std::numeric_limits<double>::max();
   for (const std::vector<Point>& points : {std::vector<Point>{},
@@ -115,7 +117,7 @@ TEST(Svg, OddDataMakesNoOddNumbers) {
   }
 }
 
-TEST(Svg, LongRunsAreThinnedButKeepTheirExtremes) {
+TEST(LineChart, LongRunsAreThinnedButKeepTheirExtremes) {
   std::vector<Point> points;
   for (int i = 0; i < 100000; ++i) points.push_back({double(i), i == 31234 ? 50.0 : 1.0});
   Panel panel = panel_of(points);
@@ -134,7 +136,7 @@ TEST(Svg, TextIsEscaped) {
   EXPECT_THAT(svg_panel(panel), Not(HasSubstr("<script>")));
 }
 
-TEST(Svg, AFigureHoldsAllPanelsAndBothLooks) {
+TEST(LineChart, AFigureHoldsAllPanelsAndBothLooks) {
   const std::vector<Panel> panels(5, panel_of({{0, 1}, {1, 2}}));
   const std::string svg = svg_figure(panels, 3);
   EXPECT_EQ(count(svg, "<g transform"), 5u);
@@ -145,4 +147,4 @@ TEST(Svg, AFigureHoldsAllPanelsAndBothLooks) {
 }
 
 }  // namespace
-}  // namespace r1::train
+}  // namespace r1::plot

@@ -6,9 +6,8 @@
 #include <string_view>
 #include <vector>
 
-// A small plotting library: line charts over training steps as SVG, with a light and a dark look
-// chosen by the viewer's preference. The same panels give the same bytes.
-namespace r1::train {
+// Line charts over training steps.
+namespace r1::plot {
 
 struct Point {
   double x = 0;
@@ -20,11 +19,10 @@ struct Point {
 struct Series {
   std::string label;
   std::vector<Point> points;
-  std::size_t color = 0;  // index into a palette of kSvgColors, taken modulo
+  std::size_t color = 0;  // index into a palette of kSvgColors (plot/svg.h), taken modulo
   bool dashed = false;
   bool exact = false;  // without noise (a schedule, a measurement): drawn as it is, not smoothed
 };
-inline constexpr std::size_t kSvgColors = 8;
 
 struct Panel {
   std::string title;
@@ -39,10 +37,6 @@ std::string svg_figure(std::span<const Panel> panels, std::size_t columns);
 
 // One panel as an <svg> element for an HTML page whose style sheet contains svg_style().
 std::string svg_panel(const Panel& panel);
-std::string svg_style();
-
-// Text as content of an XML element or attribute; what XML cannot hold becomes U+FFFD.
-std::string escape_xml(std::string_view text);
 
 // Round numbers (1, 2 or 5 times a power of ten apart) inside [low, high], about `count` of them.
 std::vector<double> nice_ticks(double low, double high, std::size_t count);
@@ -54,4 +48,4 @@ std::string short_number(double value, int digits = 3);
 // Short series and points that are not finite come back as they are.
 std::vector<Point> smoothed(std::span<const Point> points);
 
-}  // namespace r1::train
+}  // namespace r1::plot
