@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "backend/guarded_array.h"
 #include "backend/kernel_table.h"
 #include "base/rng.h"
 #include "base/thread_pool.h"
@@ -229,6 +230,29 @@ TEST_P(VectorKernelsIsaTest, MatchesScalarOnLongRows) {
     expect_scalar_bits(n, 7, Values::wide, rng);
     expect_scalar_bits(n, 9, Values::special, rng);
     if (HasFatalFailure()) return;
+  }
+}
+
+TEST_P(VectorKernelsIsaTest, TouchesItsRowsAlone) {
+  using guarded_test::Edge, guarded_test::GuardedArray;
+  const FlushDenormals flush;
+  for (const Edge edge : {Edge::begin, Edge::end}) {
+    for (std::int64_t n = 0; n <= 67; ++n) {
+      const std::int64_t outputs = std::max<std::int64_t>(n, 1);  // a sum is written there, too
+      const GuardedArray<float> a(n, edge), b(n, edge), c(n, edge);
+      const GuardedArray<bf16> words(n, edge);
+      GuardedArray<float> x(outputs, edge), y(outputs, edge), z(outputs, edge);
+      GuardedArray<bf16> out_words(outputs, edge);
+      const Rows rows{a.data(), b.data(), c.data(), words.data(),
+                      x.data(), y.data(), z.data(), out_words.data()};
+      for (const Case& test : kCases) {
+        if (n < test.min_n) continue;
+        EXPECT_TRUE(guarded_test::stays_inside([&] {
+          test.run(kernel_table(GetParam()).vector, n, rows);
+        })) << test.name
+            << " n " << n;
+      }
+    }
   }
 }
 

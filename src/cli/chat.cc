@@ -84,7 +84,7 @@ Chat::Chat(Backend& backend, const eval::ReasoningModel& model,
 
 void Chat::run() {
   greet();
-  LineReader reader;
+  LineReader reader(&interrupt_);
   std::string line;
   bool warned = false;  // the last thing was a Ctrl-C at the prompt
   for (bool going_on = true; going_on;) {

@@ -1,7 +1,9 @@
 #include "cli/terminal.h"
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -20,9 +22,16 @@
 namespace r1::cli {
 namespace {
 
-// Set by the signal handler, which can reach nothing but what lives as long as the program.
-std::atomic<bool> interrupted{false};
-static_assert(std::atomic<bool>::is_always_lock_free);
+// Where the signal handler notes a Ctrl-C: it can reach nothing but what lives as long as the
+// program.
+std::atomic<int> interrupt_event{-1};
+static_assert(std::atomic<int>::is_always_lock_free);
+
+void note_interrupt(int) {
+  const int kept = errno;
+  eventfd_write(interrupt_event, 1);
+  errno = kept;
+}
 
 constexpr const char* kByteUnits[] = {"kB", "MB", "GB", "TB", "PB"};
 
@@ -110,13 +119,19 @@ LineReader::Result LineReader::read(std::string& line) {
       buffer_.erase(0, end == buffer_.npos ? end : end + 1);
       return Result::kLine;
     }
+    if (interrupt_ != nullptr) {
+      pollfd waiting[] = {{interrupt_->descriptor(), POLLIN, 0}, {STDIN_FILENO, POLLIN, 0}};
+      while (poll(waiting, std::size(waiting), -1) < 0 && errno == EINTR) {
+      }
+      if (waiting[0].revents != 0) {
+        buffer_.clear();
+        return Result::kInterrupted;
+      }
+    }
     char bytes[4096];
     const ssize_t count = ::read(STDIN_FILENO, bytes, sizeof bytes);
     if (count > 0) {
       buffer_.append(bytes, static_cast<std::size_t>(count));
-    } else if (count < 0 && errno == EINTR) {
-      buffer_.clear();
-      return Result::kInterrupted;
     } else {
       line = std::exchange(buffer_, {});
       return line.empty() ? Result::kEnd : Result::kLine;
@@ -124,9 +139,12 @@ LineReader::Result LineReader::read(std::string& line) {
   }
 }
 
-Interrupt::Interrupt() {
+Interrupt::Interrupt() : noted_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  if (noted_ < 0) throw Error("Ctrl-C", fmt::format("cannot be noted: {}", std::strerror(errno)));
+  interrupt_event = noted_;
   struct sigaction action {};
-  action.sa_handler = [](int) { interrupted = true; };  // without SA_RESTART: read() returns
+  action.sa_handler = note_interrupt;
+  action.sa_flags = SA_RESTART;  // what is being written meanwhile is written whole
   sigaction(SIGINT, &action, nullptr);
 }
 
@@ -134,9 +152,18 @@ Interrupt::~Interrupt() {
   struct sigaction action {};
   action.sa_handler = SIG_DFL;
   sigaction(SIGINT, &action, nullptr);
+  interrupt_event = -1;
+  close(noted_);
 }
 
-bool Interrupt::requested() const { return interrupted; }
-void Interrupt::clear() { interrupted = false; }
+bool Interrupt::requested() const {
+  pollfd noted{noted_, POLLIN, 0};
+  return poll(&noted, 1, 0) == 1;
+}
+
+void Interrupt::clear() {
+  eventfd_t count;
+  eventfd_read(noted_, &count);
+}
 
 }  // namespace r1::cli

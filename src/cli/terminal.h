@@ -28,18 +28,7 @@ std::string read_stdin();
 // Writes to stdout at once, so that a reader sees an answer grow.
 void show(std::string_view text);
 
-// Lines typed at a terminal. Unlike std::getline, a signal ends the wait.
-class LineReader {
- public:
-  enum class Result { kLine, kEnd, kInterrupted };
-  // The line without its end. Longer lines than kMaxInputBytes are cut.
-  Result read(std::string& line);
-
- private:
-  std::string buffer_;
-};
-
-// While it lives, Ctrl-C is noted instead of ending the program.
+// While it lives, Ctrl-C is noted instead of ending the program. One at a time.
 class Interrupt {
  public:
   Interrupt();
@@ -49,6 +38,26 @@ class Interrupt {
 
   bool requested() const;
   void clear();
+  // A file descriptor that is readable while a Ctrl-C is noted, to wait for.
+  int descriptor() const { return noted_; }
+
+ private:
+  int noted_;
+};
+
+// Lines typed at a terminal.
+class LineReader {
+ public:
+  // A Ctrl-C that `interrupt` notes, even one from before the call, ends the wait for a line.
+  explicit LineReader(const Interrupt* interrupt = nullptr) : interrupt_(interrupt) {}
+
+  enum class Result { kLine, kEnd, kInterrupted };
+  // The line without its end. Longer lines than kMaxInputBytes are cut.
+  Result read(std::string& line);
+
+ private:
+  const Interrupt* interrupt_;
+  std::string buffer_;
 };
 
 }  // namespace r1::cli
