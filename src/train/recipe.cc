@@ -8,8 +8,8 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "formats/yaml.h"
 #include "train/recipe_schema.h"
-#include "train/recipe_yaml.h"
 
 namespace r1::train {
 namespace {

@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "train/recipe_yaml.h"
+#include "formats/yaml.h"
 #include "train/run_directory.h"
 
 namespace r1::train {

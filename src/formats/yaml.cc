@@ -1,4 +1,4 @@
-#include "train/recipe_yaml.h"
+#include "formats/yaml.h"
 
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/exceptions.h>
@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 
-namespace r1::train {
+namespace r1 {
 namespace {
 
 bool is_null(std::string_view text) {
@@ -31,13 +31,13 @@ class TreeBuilder : public YAML::EventHandler {
     place(mark, YamlNode{});
   }
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
-    fail(mark, "aliases (*name) are not allowed in a recipe");
+    fail(mark, "aliases (*name) are not allowed");
   }
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& value) override {
     refuse_anchor(mark, anchor);
     // yaml-cpp says "?" for a plain scalar and "!" for a quoted one.
-    if (!tag.empty() && tag != "?" && tag != "!") fail(mark, "tags are not allowed in a recipe");
+    if (!tag.empty() && tag != "?" && tag != "!") fail(mark, "tags are not allowed");
     YamlNode node;
     node.quoted = tag == "!";
     if (node.quoted || !is_null(value)) {
@@ -64,15 +64,15 @@ class TreeBuilder : public YAML::EventHandler {
     throw Error(fmt::format("{}:{}", where_, mark.line + 1), what);
   }
   void refuse_anchor(const YAML::Mark& mark, YAML::anchor_t anchor) const {
-    if (anchor != YAML::NullAnchor) fail(mark, "anchors (&name) are not allowed in a recipe");
+    if (anchor != YAML::NullAnchor) fail(mark, "anchors (&name) are not allowed");
   }
 
   void count(const YAML::Mark& mark) {
-    if (++nodes_ > kMaxRecipeNodes) fail(mark, fmt::format("more than {} values", kMaxRecipeNodes));
+    if (++nodes_ > kMaxYamlNodes) fail(mark, fmt::format("more than {} values", kMaxYamlNodes));
   }
   void open(const YAML::Mark& mark, YamlNode::Kind kind) {
-    if (stack_.size() >= kMaxRecipeDepth) {
-      fail(mark, fmt::format("nested deeper than {} levels", kMaxRecipeDepth));
+    if (stack_.size() >= kMaxYamlDepth) {
+      fail(mark, fmt::format("nested deeper than {} levels", kMaxYamlDepth));
     }
     count(mark);
     if (!stack_.empty() && wants_key()) fail(mark, "a key must be a plain name");
@@ -137,9 +137,9 @@ std::string YamlNode::describe() const {
 }
 
 YamlNode parse_yaml(std::string_view text, std::string_view where) {
-  if (text.size() > kMaxRecipeBytes) {
-    throw Error(where, fmt::format("{} bytes are too many for a recipe", text.size()),
-                fmt::format("at most {} are read", kMaxRecipeBytes));
+  if (text.size() > kMaxYamlBytes) {
+    throw Error(where, fmt::format("{} bytes are too many", text.size()),
+                fmt::format("at most {} are read", kMaxYamlBytes));
   }
   try {
     std::istringstream stream{std::string(text)};
@@ -150,7 +150,7 @@ YamlNode parse_yaml(std::string_view text, std::string_view where) {
     TreeBuilder rest(where);
     if (parser.HandleNextDocument(rest)) {
       throw Error(fmt::format("{}:{}", where, rest.take_root().line),
-                  "a second document begins here", "a recipe is one YAML document");
+                  "a second document begins here", "one YAML document is read");
     }
     return root;
   } catch (const YAML::Exception& e) {
@@ -186,4 +186,4 @@ std::string yaml_scalar(std::string_view text) {
   return quoted + "\"";
 }
 
-}  // namespace r1::train
+}  // namespace r1

@@ -5,14 +5,14 @@
 #include <string_view>
 #include <vector>
 
-namespace r1::train {
+namespace r1 {
 
-// What a recipe may contain at most; beyond it parse_yaml throws.
-inline constexpr std::size_t kMaxRecipeBytes = 1 << 20;
-inline constexpr std::size_t kMaxRecipeNodes = 20000;
-inline constexpr std::size_t kMaxRecipeDepth = 16;
+// What a document may contain at most; beyond it parse_yaml throws.
+inline constexpr std::size_t kMaxYamlBytes = 1 << 20;
+inline constexpr std::size_t kMaxYamlNodes = 20000;
+inline constexpr std::size_t kMaxYamlDepth = 16;
 
-// The part of YAML that a recipe needs, as a tree of its own with line numbers: no anchors, no
+// The part of YAML that recipes and settings need, as a tree of its own with line numbers: no anchors, no
 // aliases, no tags, one document, no key twice.
 struct YamlNode {
   enum class Kind { kNull, kScalar, kSequence, kMap };
@@ -33,4 +33,4 @@ YamlNode parse_yaml(std::string_view text, std::string_view where);
 // The scalar as one line of YAML, quoted when a reader could take it for something else.
 std::string yaml_scalar(std::string_view text);
 
-}  // namespace r1::train
+}  // namespace r1
