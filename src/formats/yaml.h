@@ -12,8 +12,8 @@ inline constexpr std::size_t kMaxYamlBytes = 1 << 20;
 inline constexpr std::size_t kMaxYamlNodes = 20000;
 inline constexpr std::size_t kMaxYamlDepth = 16;
 
-// The part of YAML that recipes and settings need, as a tree of its own with line numbers: no anchors, no
-// aliases, no tags, one document, no key twice.
+// The part of YAML that recipes and settings need, as a tree of its own with line numbers: no
+// anchors, no aliases, no tags, one document, no key twice.
 struct YamlNode {
   enum class Kind { kNull, kScalar, kSequence, kMap };
   Kind kind = Kind::kNull;

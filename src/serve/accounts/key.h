@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "serve/accounts/money.h"
@@ -27,7 +28,7 @@ struct KeyBalance {
 
 // An API key as it is stored: its secret is not, only a salted hash of it.
 struct Key {
-  std::string id;    // the public beginning of the key, "sk-r1-a1b2c3d4"; empty: no keys are asked
+  std::string id;    // the public beginning of the key, "sk-r1-a1b2c3d4"; empty: no key was asked
   std::string name;  // as its operator calls it
   WallTime created{};
   std::optional<WallTime> expires, revoked;

@@ -9,6 +9,11 @@
 
 namespace r1::serve {
 
+struct RequestLogSettings {
+  std::filesystem::path file;  // appended to, created for its owner alone; empty: standard error
+  bool texts = false;          // keep what was asked and answered
+};
+
 // One JSON object per request and line:
 //
 //   {"time":"2026-11-28T10:15:02.123Z","request_id":"req-1","key":"sk-r1-a1b2c3d4",
@@ -22,12 +27,8 @@ class RequestLog {
  public:
   static constexpr std::size_t kMaxLoggedText = 16 << 10;
 
-  struct Settings {
-    std::filesystem::path file;  // appended to, created for its owner alone; empty: standard error
-    bool texts = false;          // keep what was asked and answered
-  };
   // Throws Error if the file cannot be written.
-  explicit RequestLog(Settings settings = {}, Clock clock = {});
+  explicit RequestLog(RequestLogSettings settings = {}, Clock clock = {});
   ~RequestLog();
   RequestLog(const RequestLog&) = delete;
   RequestLog& operator=(const RequestLog&) = delete;
@@ -36,7 +37,7 @@ class RequestLog {
   void write(const RequestRecord& record);
 
  private:
-  Settings settings_;
+  RequestLogSettings settings_;
   Clock clock_;
   int fd_ = -1;
   std::mutex mutex_;
