@@ -22,8 +22,7 @@ Refusal refusal(Reason reason, int status, std::string_view type, std::string_vi
           .type = std::string(type),
           .code = std::string(code),
           .message = std::move(message),
-          .retry_after = retry_after,
-          .rate_limits = {}};
+          .retry_after = retry_after};
 }
 
 Refusal invalid_key(std::string message) {

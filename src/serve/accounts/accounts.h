@@ -32,9 +32,9 @@
 namespace r1::serve {
 
 struct AccountsSettings {
-  std::filesystem::path file;  // keys and ledger; empty: nothing is recorded
-  bool require_keys = false;   // needs a file; without it everybody may do everything
-  PriceTable prices;
+  std::filesystem::path file = {};  // keys and ledger; empty: nothing is recorded
+  bool require_keys = false;        // needs a file; without it everybody may do everything
+  PriceTable prices = {};
 };
 
 struct AdmissionRequest {

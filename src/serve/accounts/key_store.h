@@ -54,12 +54,14 @@ class KeyStore {
   template <typename T>
   using Change = std::optional<std::optional<T>>;
   struct Changes {
-    Change<std::int64_t> requests_per_minute, tokens_per_minute, concurrent, daily_tokens;
-    Change<WallTime> expires;
-    Change<Money> balance;               // topped-up money is set to this; none: not limited
-    std::optional<Money> top_up, grant;  // added; makes a key limited by money that was not
-    std::optional<bool> disabled;
-    std::optional<std::vector<std::string>> models;
+    Change<std::int64_t> requests_per_minute = {}, tokens_per_minute = {}, concurrent = {},
+                         daily_tokens = {};
+    Change<WallTime> expires = {};
+    Change<Money> balance = {};  // topped-up money is set to this; none: not limited
+    std::optional<Money> top_up = {},
+                         grant = {};  // added; makes a key limited by money that was not
+    std::optional<bool> disabled = {};
+    std::optional<std::vector<std::string>> models = {};
   };
   Key change(std::string_view name_or_id, const Changes& changes);
 

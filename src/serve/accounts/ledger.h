@@ -77,7 +77,7 @@ class Ledger {
   void close(LedgerRequest request, RequestState state, const Usage& usage, Money charge,
              Closed closed);
 
-  // False from a failed transaction on until one succeeds; it is tried every second.
+  // False from a failed transaction on until one succeeds; it is tried four times a second.
   bool writable() const;
 
  private:

@@ -20,8 +20,7 @@ Refusal too_fast(Reason reason, std::string_view type, std::string message,
           .type = std::string(type),
           .code = "rate_limit_exceeded",
           .message = std::move(message),
-          .retry_after = retry_after,
-          .rate_limits = {}};
+          .retry_after = retry_after};
 }
 
 void refill(std::optional<TokenBucket>& bucket, std::optional<std::int64_t> limit,
@@ -103,9 +102,7 @@ std::optional<Refusal> over_balance(const Key& key, Money held, Money price) {
                      ? fmt::format("Insufficient balance: the request may cost {}, {} is left; "
                                    "ask for fewer max_tokens or top up",
                                    price.exact(), left.exact())
-                     : "Insufficient balance: nothing is left; top up",
-      .retry_after = std::nullopt,
-      .rate_limits = {}};
+                     : "Insufficient balance: nothing is left; top up"};
 }
 
 }  // namespace

@@ -45,8 +45,8 @@ struct Refusal {
   std::string type, code;  // of OpenAI's error object
   std::string message;     // one line, no secret in it
   // Seconds for Retry-After, at least 1; none if waiting does not help.
-  std::optional<std::int64_t> retry_after;
-  RateLimits rate_limits;
+  std::optional<std::int64_t> retry_after = {};
+  RateLimits rate_limits = {};
 };
 
 }  // namespace r1::serve

@@ -14,7 +14,7 @@ namespace r1::serve {
 struct UsageQuery {
   enum class By { key, model, day };
   By by = By::key;
-  std::optional<WallTime> from, to;  // by the request's end; `to` itself is not included
+  std::optional<WallTime> from = {}, to = {};  // by the request's end; `to` itself is not included
 };
 
 struct UsageRow {

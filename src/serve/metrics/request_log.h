@@ -10,8 +10,9 @@
 namespace r1::serve {
 
 struct RequestLogSettings {
-  std::filesystem::path file;  // appended to, created for its owner alone; empty: standard error
-  bool texts = false;          // keep what was asked and answered
+  std::filesystem::path file =
+      {};              // appended to, created for its owner alone; empty: standard error
+  bool texts = false;  // keep what was asked and answered
 };
 
 // One JSON object per request and line:
