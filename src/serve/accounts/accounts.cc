@@ -8,7 +8,7 @@
 #include "serve/accounts/accounts_file.h"
 #include "serve/accounts/key_store.h"
 #include "serve/accounts/ledger.h"
-#include "serve/accounts/limits.h"
+#include "serve/accounts/quotas.h"
 
 namespace r1::serve {
 namespace {
@@ -80,14 +80,14 @@ struct Admission::State {
   Accounts::Impl* accounts = nullptr;
   LedgerRequest request;
   Price price;
-  Limits::Demand demand;
+  Quotas::Demand demand;
   RateLimits rate_limits;
 };
 
 class Accounts::Impl {
  public:
   Impl(AccountsSettings settings, Clock clock)
-      : settings_(std::move(settings)), clock_(std::move(clock)), limits_(clock_) {
+      : settings_(std::move(settings)), clock_(std::move(clock)), quotas_(clock_) {
     if (settings_.require_keys && settings_.file.empty()) {
       throw Error("accounts", "keys are asked for, but there is no file with keys",
                   "r1 keys add NAME makes one");
@@ -96,7 +96,7 @@ class Accounts::Impl {
     reader_.emplace(settings_.file);
     ledger_.emplace(settings_.file, settings_.prices.currency(), clock_);
     for (const auto& [key_id, tokens] : ledger_->used_today()) {
-      limits_.add_used_today(key_id, tokens);
+      quotas_.add_used_today(key_id, tokens);
     }
   }
 
@@ -119,7 +119,7 @@ class Accounts::Impl {
   Clock clock_;
   std::optional<Reader> reader_;
   std::mutex mutex_;  // of what follows
-  Limits limits_;
+  Quotas quotas_;
   std::set<std::string, std::less<>> under_way_;  // requests whose end is not in the file yet
   // Last, so that it ends first: its thread calls back.
   std::optional<Ledger> ledger_;
@@ -171,7 +171,7 @@ std::variant<Admission, Refusal> Accounts::Impl::admit(const Key& key,
                                                        const AdmissionRequest& request) {
   const Price* price = settings_.prices.find(request.model);
   if (std::optional<Refusal> refused = check(key, request, price)) return *std::move(refused);
-  const Limits::Demand demand = {
+  const Quotas::Demand demand = {
       request.prompt_tokens + request.max_output_tokens,
       price->worst_case(request.prompt_tokens, request.max_output_tokens)};
 
@@ -184,7 +184,7 @@ std::variant<Admission, Refusal> Accounts::Impl::admit(const Key& key,
   // Read under the lock: a charge leaves `held` only after it has left the balance.
   Key now = key;
   now.balance = balance(key);
-  if (std::optional<Refusal> refused = limits_.take(now, demand)) return *std::move(refused);
+  if (std::optional<Refusal> refused = quotas_.take(now, demand)) return *std::move(refused);
   under_way_.insert(request.request_id);
 
   auto state = std::make_unique<Admission::State>();
@@ -192,7 +192,7 @@ std::variant<Admission, Refusal> Accounts::Impl::admit(const Key& key,
   state->request = {request.request_id, key.id, request.model, clock_.wall(), demand.price};
   state->price = *price;
   state->demand = demand;
-  state->rate_limits = limits_.rate_limits(now);
+  state->rate_limits = quotas_.rate_limits(now);
   if (ledger_) ledger_->open(state->request);
   return Admission(std::move(state));
 }
@@ -206,14 +206,14 @@ void Accounts::Impl::settle(std::unique_ptr<Admission::State> state, const Usage
   const Money charge = state->price.of(usage);
   {
     const std::lock_guard guard(mutex_);
-    limits_.end(state->request.key_id, state->demand, usage.total_tokens());
+    quotas_.end(state->request.key_id, state->demand, usage.total_tokens());
   }
   const auto closed = [this, id = state->request.id, key_id = state->request.key_id,
                        demand = state->demand,
                        done = std::move(done)](Money charged, std::exception_ptr failure) {
     {
       const std::lock_guard guard(mutex_);
-      limits_.charged(key_id, demand);
+      quotas_.charged(key_id, demand);
       under_way_.erase(id);
     }
     if (done) done({charged, settings_.prices.currency()}, failure);

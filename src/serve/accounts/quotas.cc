@@ -1,4 +1,4 @@
-#include "serve/accounts/limits.h"
+#include "serve/accounts/quotas.h"
 
 #include <algorithm>
 
@@ -107,7 +107,7 @@ std::optional<Refusal> over_balance(const Key& key, Money held, Money price) {
 
 }  // namespace
 
-Limits::Account& Limits::account(const std::string& key_id) {
+Quotas::Account& Quotas::account(const std::string& key_id) {
   Account& account = accounts_[key_id];
   const Days today = std::chrono::floor<std::chrono::days>(clock_.wall());
   if (account.day != today) {
@@ -117,7 +117,7 @@ Limits::Account& Limits::account(const std::string& key_id) {
   return account;
 }
 
-Limits::Account& Limits::account(const Key& key) {
+Quotas::Account& Quotas::account(const Key& key) {
   Account& of_key = account(key.id);
   const TokenBucket::Time now = clock_.steady();
   refill(of_key.requests, key.limits.requests_per_minute, now);
@@ -125,7 +125,7 @@ Limits::Account& Limits::account(const Key& key) {
   return of_key;
 }
 
-RateLimits Limits::rate_limits(const Key& key) {
+RateLimits Quotas::rate_limits(const Key& key) {
   const Account& of_key = account(key);
   RateLimits limits;
   if (of_key.requests) limits.requests = of_key.requests->state();
@@ -133,7 +133,7 @@ RateLimits Limits::rate_limits(const Key& key) {
   return limits;
 }
 
-std::optional<Refusal> Limits::take(const Key& key, const Demand& demand) {
+std::optional<Refusal> Quotas::take(const Key& key, const Demand& demand) {
   Account& of_key = account(key);
   // What waiting cannot mend comes first.
   std::optional<Refusal> refusal = over_balance(key, of_key.held, demand.price);
@@ -156,7 +156,7 @@ std::optional<Refusal> Limits::take(const Key& key, const Demand& demand) {
   return std::nullopt;
 }
 
-void Limits::end(const std::string& key_id, const Demand& demand, std::int64_t used_tokens) {
+void Quotas::end(const std::string& key_id, const Demand& demand, std::int64_t used_tokens) {
   Account& of_key = account(key_id);
   R1_CHECK(of_key.running > 0, "key {}", key_id);
   --of_key.running;
@@ -167,11 +167,11 @@ void Limits::end(const std::string& key_id, const Demand& demand, std::int64_t u
   }
 }
 
-void Limits::charged(const std::string& key_id, const Demand& demand) {
+void Quotas::charged(const std::string& key_id, const Demand& demand) {
   account(key_id).held -= demand.price;
 }
 
-void Limits::add_used_today(const std::string& key_id, std::int64_t tokens) {
+void Quotas::add_used_today(const std::string& key_id, std::int64_t tokens) {
   account(key_id).used_tokens += tokens;
 }
 

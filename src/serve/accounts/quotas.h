@@ -15,9 +15,9 @@ namespace r1::serve {
 // What the requests of each key hold and have used: who may begin another one. A request counts
 // with the most it can need (its prompt and all of max_tokens) until it is settled; then what it
 // did not use is given back. Not thread-safe.
-class Limits {
+class Quotas {
  public:
-  explicit Limits(Clock clock) : clock_(std::move(clock)) {}
+  explicit Quotas(Clock clock) : clock_(std::move(clock)) {}
 
   struct Demand {
     std::int64_t tokens = 0;  // prompt and most output
