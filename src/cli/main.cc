@@ -30,6 +30,8 @@ constexpr AddCommand kCommands[] = {
     r1::cli::add_pull,         //
     r1::cli::add_list_models,  //
     r1::cli::add_rm,           //
+    r1::cli::add_keys,         //
+    r1::cli::add_usage,        //
     r1::cli::add_train,        //
     r1::cli::add_report,       //
     r1::cli::add_tasks,        //
