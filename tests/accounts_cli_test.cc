@@ -83,10 +83,10 @@ TEST_F(AccountsCli, WrongArgumentsAreOneLine) {
   refused({"keys", "add", "a", "--concurrent", "0"}, 2, "--concurrent");
   refused({"keys", "add", "a", "--balance", "1e3"}, 2, "--balance");
   refused({"keys", "add", "a", "--expires", "2026-02-30"}, 2, "--expires");
-  refused({"keys", "add", "a", "--expires", "2020-01-01"}, 2, "has passed");
-  refused({"keys", "add", "a b"}, 2, "cannot be a name");
   refused({"usage"}, 1, "r1 keys add NAME");
   EXPECT_FALSE(fs::exists(file_));
+  refused({"keys", "add", "a", "--expires", "2020-01-01"}, 2, "has passed");
+  refused({"keys", "add", "a b"}, 2, "cannot be a name");
   refused({"keys", "revoke", "nobody"}, 1, "r1 keys list");
   refused({"usage", "--by", "hour"}, 2, "key, model, day");
   refused({"usage", "--from", "yesterday"}, 2, "--from");
