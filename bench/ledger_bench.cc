@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <exception>
 #include <filesystem>
+#include <memory>
 #include <semaphore>
 
 #include "serve/accounts/accounts.h"
@@ -29,16 +30,17 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 }
 
 void measure(Accounts& accounts, const Key& key, int in_flight) {
-  std::counting_semaphore<kMostInFlight> free(in_flight);
+  // Shared with the callbacks, the last of which may still be in it when all have called.
+  const auto free = std::make_shared<std::counting_semaphore<kMostInFlight>>(in_flight);
   long count = 0;
   const auto start = std::chrono::steady_clock::now();
   for (; seconds_since(start) < kSeconds; ++count) {
-    free.acquire();
+    free->acquire();
     auto admitted = accounts.admit(key, {fmt::format("{}-{}", in_flight, count), "nano", 100, 100});
     accounts.settle(std::get<Admission>(std::move(admitted)), {64, 36, 100, 80}, Outcome::finished,
-                    [&free](const Charge&, std::exception_ptr) { free.release(); });
+                    [free](const Charge&, std::exception_ptr) { free->release(); });
   }
-  for (int i = 0; i < in_flight; ++i) free.acquire();
+  for (int i = 0; i < in_flight; ++i) free->acquire();
   fmt::print("{:>9} {:>12.0f}\n", in_flight, static_cast<double>(count) / seconds_since(start));
 }
 

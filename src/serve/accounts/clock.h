@@ -1,11 +1,15 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 
-#include "serve/accounts/key.h"
-
 namespace r1::serve {
+
+using WallTime = std::chrono::sys_time<std::chrono::milliseconds>;
+
+// As the accounts file keeps it.
+constexpr std::int64_t milliseconds(WallTime time) { return time.time_since_epoch().count(); }
 
 // The time, replaceable by tests.
 struct Clock {

@@ -1,17 +1,15 @@
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "serve/accounts/clock.h"
 #include "serve/accounts/money.h"
 
 namespace r1::serve {
-
-using WallTime = std::chrono::sys_time<std::chrono::milliseconds>;
 
 // Bounds of one key; none where nothing is said.
 struct KeyLimits {

@@ -23,10 +23,15 @@ std::optional<WallTime> wall_time(std::optional<std::int64_t> milliseconds) {
   if (!milliseconds) return std::nullopt;
   return wall_time(*milliseconds);
 }
-std::int64_t milliseconds(WallTime time) { return time.time_since_epoch().count(); }
 std::optional<std::int64_t> milliseconds(std::optional<WallTime> time) {
   if (!time) return std::nullopt;
   return milliseconds(*time);
+}
+
+std::optional<std::int64_t> picos(const std::optional<KeyBalance>& balance,
+                                  Money KeyBalance::*part) {
+  if (!balance) return std::nullopt;
+  return ((*balance).*part).picos();
 }
 
 // Model names are kept one a line.
@@ -149,9 +154,6 @@ KeyStore::NewKey KeyStore::add(Key settings) {
   check_name("name", key.name);
   check_settings(key, key.created);
   const StoredSecret secret = hash_key(made.text);
-  const auto money = [&](Money KeyBalance::*part) {
-    return key.balance ? std::optional((*key.balance.*part).picos()) : std::nullopt;
-  };
   Transaction transaction(database_);
   std::int64_t same_name = 0;
   database_.prepare("SELECT count(*) FROM keys WHERE name = ? AND revoked IS NULL")
@@ -168,7 +170,8 @@ KeyStore::NewKey KeyStore::add(Key settings) {
            std::span<const std::byte>(secret.hash), milliseconds(key.created),
            milliseconds(key.expires), std::int64_t{key.disabled}, key.limits.requests_per_minute,
            key.limits.tokens_per_minute, key.limits.concurrent, key.limits.daily_tokens,
-           money(&KeyBalance::granted), money(&KeyBalance::topped_up), lines(key.models));
+           picos(key.balance, &KeyBalance::granted), picos(key.balance, &KeyBalance::topped_up),
+           lines(key.models));
   transaction.commit();
   return made;
 }
@@ -215,9 +218,6 @@ Key KeyStore::change(std::string_view name_or_id, const Changes& changes) {
   if (changes.disabled) key.disabled = *changes.disabled;
   if (changes.models) key.models = *changes.models;
   check_settings(key, changes.expires ? clock_.wall() : WallTime::min());
-  const auto money = [&](Money KeyBalance::*part) {
-    return key.balance ? std::optional((*key.balance.*part).picos()) : std::nullopt;
-  };
   database_
       .prepare(
           "UPDATE keys SET expires = ?, disabled = ?, requests_per_minute = ?, "
@@ -225,7 +225,8 @@ Key KeyStore::change(std::string_view name_or_id, const Changes& changes) {
           "topped_up = ?, models = ? WHERE id = ?")
       .run(milliseconds(key.expires), std::int64_t{key.disabled}, key.limits.requests_per_minute,
            key.limits.tokens_per_minute, key.limits.concurrent, key.limits.daily_tokens,
-           money(&KeyBalance::granted), money(&KeyBalance::topped_up), lines(key.models), key.id);
+           picos(key.balance, &KeyBalance::granted), picos(key.balance, &KeyBalance::topped_up),
+           lines(key.models), key.id);
   transaction.commit();
   return key;
 }

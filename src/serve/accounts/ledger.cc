@@ -15,7 +15,6 @@ namespace {
 
 constexpr std::chrono::milliseconds kRetry{250};
 
-std::int64_t milliseconds(WallTime time) { return time.time_since_epoch().count(); }
 std::int64_t number(RequestState state) { return static_cast<std::int64_t>(state); }
 
 constexpr const char* kInsert =

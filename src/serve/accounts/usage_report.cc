@@ -70,7 +70,7 @@ UsageReport report_usage(const std::filesystem::path& file, const UsageQuery& qu
   database.prepare("SELECT count(*) FROM requests WHERE state = 0")
       .for_each([&](const Statement& row) { report.open = row.integer(0); });
   const auto bound = [](std::optional<WallTime> time, std::int64_t otherwise) {
-    return time ? time->time_since_epoch().count() : otherwise;
+    return time ? milliseconds(*time) : otherwise;
   };
   database.prepare(query_sql(query.by))
       .for_each([&](const Statement& row) { report.rows.push_back(read_row(row)); },
