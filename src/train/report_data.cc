@@ -142,7 +142,7 @@ LoggedRun read_run(const std::filesystem::path& directory) {
     for (const Point& p : step_time->points) *run.seconds += p.y;
   }
   if (std::filesystem::exists(files.recipe())) {
-    run.recipe = read_text_file(files.recipe(), kMaxRecipeBytes);
+    run.recipe = read_text_file(files.recipe(), kMaxYamlBytes);
   }
   return run;
 }
