@@ -35,7 +35,7 @@ serve::WallTime parse_time(const std::string& text, const std::string& flag) {
   const bool read = reads("%4d-%2u-%2u%n") || reads("%4d-%2u-%2u%nT%2d:%2d%n") ||
                     reads("%4d-%2u-%2u%nT%2d:%2dZ%n") || reads("%4d-%2u-%2u%nT%2d:%2d%n:%2d%n") ||
                     reads("%4d-%2u-%2u%nT%2d:%2d%n:%2dZ%n");
-  const chrono::year_month_day date(chrono::year(year), chrono::month(month), chrono::day(day));
+  const chrono::year_month_day date{chrono::year(year), chrono::month(month), chrono::day(day)};
   const bool valid = read && date.ok() && year >= 1970 && hour >= 0 && hour < 24 && minute >= 0 &&
                      minute < 60 && second >= 0 && second < 60;
   if (!valid) {
