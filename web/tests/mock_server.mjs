@@ -67,7 +67,7 @@ class Counters {
       "vllm:request_success_total": this.finished,
       "vllm:prefix_cache_queries_total": this.prompt,
       "vllm:prefix_cache_hits_total": Math.round(this.prompt * (0.62 + 0.02 * turn)),
-      "r1:reasoning_tokens_total": this.reasoning,
+      "r1:thinking_tokens_total": this.reasoning,
     };
     const histogram = (name, bounds, scale) =>
       [...bounds, "+Inf"].map((bound, i) => {

@@ -60,9 +60,9 @@ const ANSWERS = [
   },
   {
     word: "slow",
-    thinking: Array.from({ length: 60 }, (_, i) => `Step ${i + 1}: ${i + 1} + ${i + 1} = ${2 * (i + 1)}.`).join("\n"),
-    answer: Array.from({ length: 60 }, (_, i) => `Line ${i + 1} of the answer.`).join("\n\n"),
-    pause: 20,
+    thinking: Array.from({ length: 20 }, (_, i) => `Step ${i + 1}: ${i + 1} + ${i + 1} = ${2 * (i + 1)}.`).join("\n"),
+    answer: Array.from({ length: 40 }, (_, i) => `Line ${i + 1} of the answer.`).join("\n\n"),
+    pause: 8,
   },
   { word: "plain", thinking: "", answer: "No thinking was needed." },
   { word: "limit", thinking: "This thought is too long for its", answer: "", finish: "length" },

@@ -66,7 +66,7 @@ export class MetricsHistory {
     this.totals = {
       requests: total(samples, "vllm:request_success_total"),
       generated: total(samples, "vllm:generation_tokens_total"),
-      thinking: total(samples, "r1:reasoning_tokens_total"),
+      thinking: total(samples, "r1:thinking_tokens_total"),
       charged: samples
         .filter(({ name }) => name === "r1:charged_total")
         .map(({ labels, value }) => ({ currency: labels["currency"] ?? "", amount: value })),

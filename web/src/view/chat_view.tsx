@@ -80,6 +80,7 @@ export function ChatView({ conversation }: { conversation: Conversation }) {
           <Greeting />
         ) : (
           <section class="messages" aria-label={t.log}>
+            <h1 class="visually-hidden">{conversation.title || t.untitled}</h1>
             {messages.map((message) => (
               <Row
                 key={message.id}

@@ -82,7 +82,7 @@ export function Dashboard() {
   const percent = (value: number) => formatShare(value, language);
 
   return (
-    <div class="dashboard scroller" tabIndex={-1}>
+    <div class="dashboard scroller" role="region" aria-label={t.dashboard} tabIndex={0}>
       <h1>{t.dashboard}</h1>
       <p class="hint">{t.dashboardText(INTERVAL)}</p>
       {problem && (

@@ -28,6 +28,12 @@ function visible(text: string): string {
   return text.replace(/\n/g, "↵").replace(/\t/g, "⇥").replace(/ /g, "␣");
 }
 
+/** The token in the text: where it is nothing but white space, a sign stands for it. */
+function shown(text: string): string {
+  if (text.trim() !== "") return text;
+  return text.replace(/[^\n]+/g, visible).replace(/\n/g, "↵\n");
+}
+
 function Alternatives({ token, id }: { token: TokenRecord; id: string }) {
   const { t, language } = useLanguage();
   const listed = new Map(token.top);
@@ -135,7 +141,7 @@ export function TokenView({ tokens, count }: { tokens: TokenRecord[]; count: num
           aria-selected="false"
           class={`token ${by} level-${level(token, by)}`}
         >
-          {/^\s*\n\s*$/.test(token.text) ? `↵${token.text}` : token.text}
+          {shown(token.text)}
         </span>
       )),
     [tokens, count, by],
