@@ -38,7 +38,7 @@ export function fromJson(text: string): Conversation[] | null {
   if (file?.format !== FORMAT || !Array.isArray(file.conversations)) return null;
   const conversations: Conversation[] = [];
   for (const stored of file.conversations as Partial<Conversation>[]) {
-    if (!/^[0-9a-f]+$/.test(String(stored?.id)) || typeof stored.messages !== "object") return null;
+    if (!/^[0-9a-f]+$/.test(String(stored?.id)) || !stored.messages) return null;
     const messages: Record<string, Message> = {};
     for (const value of Object.values(stored.messages)) {
       const message = readMessage(value);
