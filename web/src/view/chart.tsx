@@ -33,7 +33,7 @@ function options(host: HTMLElement, series: Series[], format: (value: number) =>
     cursor: { y: false },
     scales: { y: { range: (_plot, _low, high) => [0, Math.max(high * 1.1, 1e-6)] } },
     axes: [
-      { ...axis, space: 90, values: (_plot, marks) => marks.map(clock) },
+      { ...axis, space: 90, size: 30, values: (_plot, marks) => marks.map(clock) },
       { ...axis, size: 64, values: (_plot, marks) => marks.map(format) },
     ],
     series: [

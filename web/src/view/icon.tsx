@@ -16,9 +16,7 @@ const paths = {
   right: "m10 6 6 6-6 6",
   down: "m6 10 6 6 6-6",
   close: "M6 6l12 12M18 6 6 18",
-  trash: "M5 7h14M10 7V5h4v2M7 7l1 12h8l1-12",
-  export: "M12 15V4M8 8l4-4 4 4M5 14v5h14v-5",
-  key: "M14.5 5a4.5 4.5 0 1 0 0 9 4.5 4.5 0 0 0 0-9zM11 12.5 4.5 19M7 17l2 2",
+  dots: "M5.5 12h.01M12 12h.01M18.5 12h.01",
 } as const;
 
 /** A line drawing; always beside a text or in a labelled control, so it is hidden from readers. */

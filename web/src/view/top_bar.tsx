@@ -48,7 +48,7 @@ function ConversationTools({ conversation }: { conversation: Conversation }) {
       />
       <details class="menu">
         <summary aria-label={t.more} title={t.more}>
-          ···
+          <Icon name="dots" />
         </summary>
         <div class="menu-items">
           <button type="button" onClick={() => download(fileName(title, "md"), "text/markdown", markdown())}>
