@@ -35,7 +35,7 @@ export async function openPage(browser, address, options = {}) {
     const url = new URL(request.url());
     if (url.protocol.startsWith("http") && url.origin !== new URL(address).origin) page.complaints.push(request.url());
   });
-  page.setDefaultTimeout(Number(process.env.PAGE_TIMEOUT ?? 30000));
+  page.setDefaultTimeout(Number(process.env.PAGE_TIMEOUT ?? 60000));
   await page.goto(address);
   await page.waitForSelector(".model-choice option:not([value=''])", { state: "attached" });
   return page;

@@ -477,7 +477,7 @@ describe("dashboard", () => {
     await page.click("text=Dashboard");
     await page.waitForFunction(() => Number(document.querySelectorAll(".tile dd")[2]?.innerText.replace(/\D/g, "")) > 0);
     const tiles = await page.locator(".tile").allInnerTexts();
-    assert.ok(tiles.some((text) => /Prompt tokens from cache\s+6\d%/.test(text)), tiles.join(" | "));
+    assert.ok(tiles.some((text) => /Cache hits\s+6\d%/.test(text)), tiles.join(" | "));
     assert.ok(tiles.some((text) => /Charged \(USD\)\s+0\.0/.test(text)), tiles.join(" | "));
     assert.equal(await page.locator(".chart canvas").count(), 4);
     assert.match(await page.locator(".chart-canvas").first().getAttribute("aria-label"), /generated: [\d,.]+/);
