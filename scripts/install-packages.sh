@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that building and testing need. Does nothing, quickly, when all of
-# them are there.
+# Installs the Debian packages that building and testing need, or those that are named. Does nothing,
+# quickly, when all of them are there.
+#
+#   scripts/install-packages.sh [PACKAGE...]
 set -euo pipefail
 
 packages=(
@@ -10,6 +12,7 @@ packages=(
   libsqlite3-dev prometheus-cpp-dev
   libgtest-dev libgmock-dev
 )
+[[ $# -eq 0 ]] || packages=("$@")
 
 if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
   echo "This is not Debian: install the equivalents of: ${packages[*]}" >&2
