@@ -8,7 +8,7 @@ set -euo pipefail
 packages=(
   build-essential cmake ninja-build pkg-config clang-format python3
   libfmt-dev libyaml-cpp-dev nlohmann-json3-dev libpcre2-dev libicu-dev libcli11-dev
-  libprotobuf-dev protobuf-compiler libcurl4-openssl-dev libssl-dev ca-certificates
+  libprotobuf-dev protobuf-compiler libcurl4-openssl-dev libssl-dev libboost-dev ca-certificates
   libsqlite3-dev prometheus-cpp-dev
   libgtest-dev libgmock-dev
 )

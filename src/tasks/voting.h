@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace r1::eval {
+namespace r1::tasks {
 
 // The form under which answers that say the same are equal: as the verifiers read them (trimmed,
 // full-width forms as ASCII, a leading "=" or "x =" dropped), whole numbers and lists of them
@@ -19,4 +19,4 @@ std::string canonical_answer(std::string_view answer);
 // vote; nothing when all are empty. Takes canonical answers.
 std::optional<std::size_t> majority(std::span<const std::string> answers);
 
-}  // namespace r1::eval
+}  // namespace r1::tasks

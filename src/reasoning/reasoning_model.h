@@ -9,13 +9,13 @@
 #include <vector>
 
 #include "engine/request.h"
-#include "eval/generation_config.h"
 #include "model/model.h"
+#include "reasoning/generation_config.h"
 #include "text/chat_template_file.h"
 #include "text/prompt_form.h"
 #include "text/tokenizer.h"
 
-namespace r1::eval {
+namespace r1::reasoning {
 
 // How a model's form of question was found.
 enum class FormOrigin {
@@ -28,6 +28,15 @@ enum class FormOrigin {
 struct ChosenForm {
   text::PromptForm form;
   FormOrigin origin;
+};
+
+// All of a model but its weights: enough to write prompts and to read completions.
+struct PromptSide {
+  text::Tokenizer tokenizer;
+  text::PromptForm form;
+  FormOrigin origin;
+  std::vector<std::int32_t> end_ids;  // drawing one ends the completion
+  SamplingParams sampling;            // what the model's makers recommend
 };
 
 // A model directory or file with all that is needed to ask it questions.
@@ -65,10 +74,15 @@ std::vector<std::int32_t> find_end_ids(const std::filesystem::path& model,
 
 enum class Prompting { kAsTrained, kPlain };
 
+// What a model's files say beside the weights. vocab_size: the model's own. Throws Error naming the
+// file: a part is missing, or the parts do not belong together.
+PromptSide load_prompt_side(const std::filesystem::path& directory, Prompting prompting,
+                            std::int64_t vocab_size);
+
 // A model directory or a GGUF file. Throws Error naming the file: a part is missing, or the parts
 // do not belong together.
 ReasoningModel load_reasoning_model(Backend& backend, const std::filesystem::path& directory,
                                     Prompting prompting = Prompting::kAsTrained,
                                     const LoadOptions& options = {});
 
-}  // namespace r1::eval
+}  // namespace r1::reasoning

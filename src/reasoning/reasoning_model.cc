@@ -1,4 +1,4 @@
-#include "eval/reasoning_model.h"
+#include "reasoning/reasoning_model.h"
 
 #include <algorithm>
 
@@ -7,7 +7,7 @@
 #include "model/gguf_tokenizer.h"
 #include "text/chat_family.h"
 
-namespace r1::eval {
+namespace r1::reasoning {
 namespace {
 
 namespace fs = std::filesystem;
@@ -77,16 +77,13 @@ std::vector<std::int32_t> find_end_ids(const fs::path& model, const GenerationCo
   return ids;
 }
 
-ReasoningModel load_reasoning_model(Backend& backend, const fs::path& directory,
-                                    Prompting prompting, const LoadOptions& options) {
+PromptSide load_prompt_side(const fs::path& directory, Prompting prompting,
+                            std::int64_t vocab_size) {
   const GenerationConfig generation = read_generation_config(directory);
   text::Tokenizer tokenizer = load_model_tokenizer(directory);
   ChosenForm chosen = prompting == Prompting::kPlain
                           ? ChosenForm{text::PromptForm::plain(tokenizer), FormOrigin::kAsked}
                           : find_form(directory, generation, tokenizer);
-  std::unique_ptr<Model> model = Model::load(backend, directory, options);
-
-  const std::int64_t vocab_size = model->config().vocab_size;
   if (tokenizer.vocab_size() > vocab_size) {
     throw Error(directory.string(),
                 fmt::format("the tokenizer has {} tokens, the model only {}",
@@ -106,13 +103,21 @@ ReasoningModel load_reasoning_model(Backend& backend, const fs::path& directory,
     sampling.top_p = kTopP;
   }
   generation.apply(sampling);
-  return {directory,
-          std::move(model),
-          std::move(tokenizer),
-          std::move(chosen.form),
-          chosen.origin,
-          std::move(end_ids),
+  return {std::move(tokenizer), std::move(chosen.form), chosen.origin, std::move(end_ids),
           sampling};
 }
 
-}  // namespace r1::eval
+ReasoningModel load_reasoning_model(Backend& backend, const fs::path& directory,
+                                    Prompting prompting, const LoadOptions& options) {
+  std::unique_ptr<Model> model = Model::load(backend, directory, options);
+  PromptSide side = load_prompt_side(directory, prompting, model->config().vocab_size);
+  return {directory,
+          std::move(model),
+          std::move(side.tokenizer),
+          std::move(side.form),
+          side.origin,
+          std::move(side.end_ids),
+          side.sampling};
+}
+
+}  // namespace r1::reasoning

@@ -12,7 +12,7 @@
 #include "formats/gguf_writer.h"
 #include "text/chat_template.h"
 
-namespace r1::eval {
+namespace r1::reasoning {
 
 // How a model wants to be used, beside its weights: generation_config.json of a directory, or the
 // keys of a GGUF file. It may be absent, and so may each field.
@@ -45,4 +45,4 @@ GenerationConfig read_generation_config(const std::filesystem::path& model);
 // "eos_token_id" of a directory's config.json, for where generation_config.json has none.
 std::vector<std::int32_t> read_config_end_ids(const std::filesystem::path& directory);
 
-}  // namespace r1::eval
+}  // namespace r1::reasoning

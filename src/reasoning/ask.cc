@@ -1,11 +1,11 @@
-#include "eval/ask.h"
+#include "reasoning/ask.h"
 
 #include <algorithm>
 #include <chrono>
 
 #include "base/error.h"
 
-namespace r1::eval {
+namespace r1::reasoning {
 
 std::string_view name_of(FinishReason reason) {
   switch (reason) {
@@ -85,4 +85,4 @@ Answer ask(Engine& engine, const ReasoningModel& model, std::span<const text::Ch
   return answer;
 }
 
-}  // namespace r1::eval
+}  // namespace r1::reasoning

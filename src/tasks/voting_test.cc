@@ -1,10 +1,10 @@
-#include "eval/voting.h"
+#include "tasks/voting.h"
 
 #include <gtest/gtest.h>
 
 #include <vector>
 
-namespace r1::eval {
+namespace r1::tasks {
 namespace {
 
 TEST(CanonicalAnswer, MakesAnswersThatSayTheSameEqual) {
@@ -51,4 +51,4 @@ TEST(Majority, LetsEmptyAnswersNotVote) {
 }
 
 }  // namespace
-}  // namespace r1::eval
+}  // namespace r1::tasks

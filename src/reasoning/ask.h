@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "engine/engine.h"
-#include "eval/reasoning_model.h"
+#include "reasoning/reasoning_model.h"
 #include "text/completion_stream.h"
 
-namespace r1::eval {
+namespace r1::reasoning {
 
 struct AskOptions {
   SamplingParams sampling;
@@ -46,4 +46,4 @@ Answer ask(Engine& engine, const ReasoningModel& model, std::span<const text::Ch
            const std::function<void(const text::SectionEvent&)>& show = {},
            const std::function<bool()>& cancelled = {});
 
-}  // namespace r1::eval
+}  // namespace r1::reasoning

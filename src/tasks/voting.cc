@@ -1,10 +1,10 @@
-#include "eval/voting.h"
+#include "tasks/voting.h"
 
 #include <map>
 
 #include "tasks/answer_text.h"
 
-namespace r1::eval {
+namespace r1::tasks {
 namespace {
 
 bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
@@ -28,11 +28,11 @@ std::string_view drop_equals_sign(std::string_view text) {
 }  // namespace
 
 std::string canonical_answer(std::string_view answer) {
-  const std::optional<std::string> normal = tasks::normalized_answer(answer);
+  const std::optional<std::string> normal = normalized_answer(answer);
   if (!normal) return {};
   const std::string_view text = drop_equals_sign(*normal);
-  if (const auto number = tasks::parse_integer(text)) return std::to_string(*number);
-  if (const auto list = tasks::parse_integer_list(text)) return tasks::join(*list, ",");
+  if (const auto number = parse_integer(text)) return std::to_string(*number);
+  if (const auto list = parse_integer_list(text)) return join(*list, ",");
   std::string compact;
   for (const char c : text) {
     if (!is_space(c)) compact += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
@@ -59,4 +59,4 @@ std::optional<std::size_t> majority(std::span<const std::string> answers) {
   return best->first;
 }
 
-}  // namespace r1::eval
+}  // namespace r1::tasks

@@ -1,4 +1,4 @@
-#include "eval/generation_config.h"
+#include "reasoning/generation_config.h"
 
 #include <algorithm>
 #include <array>
@@ -9,7 +9,7 @@
 #include "formats/json.h"
 #include "model/weight_source.h"
 
-namespace r1::eval {
+namespace r1::reasoning {
 namespace {
 
 constexpr std::size_t kMaxEndIds = 64;
@@ -160,4 +160,4 @@ std::vector<std::int32_t> read_config_end_ids(const std::filesystem::path& direc
   return read_end_ids(parse_json(HfDirectory::open(directory).config(), where), where);
 }
 
-}  // namespace r1::eval
+}  // namespace r1::reasoning
