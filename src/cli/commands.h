@@ -8,6 +8,7 @@ class App;
 namespace r1::cli {
 
 void add_run(CLI::App& program);
+void add_serve(CLI::App& program);
 void add_score(CLI::App& program);
 void add_tokenize(CLI::App& program);
 void add_show(CLI::App& program);

@@ -21,6 +21,7 @@ using AddCommand = void (*)(CLI::App&);
 // The commands, in the order of `r1 --help`.
 constexpr AddCommand kCommands[] = {
     r1::cli::add_run,          //
+    r1::cli::add_serve,        //
     r1::cli::add_score,        //
     r1::cli::add_tokenize,     //
     r1::cli::add_show,         //
