@@ -79,7 +79,7 @@ TEST_F(ReasoningStreamTest, StopStringsCountOutsideOfThinking) {
       "a 8 b</think>7 8 9",
       {.form = CompletionForm::kChat, .starts_in = SectionKind::kThinking, .stops = {"8", "x"}});
   EXPECT_EQ(stopped.thinking, "a 8 b");
-  EXPECT_EQ(stopped.content, "7");
+  EXPECT_EQ(stopped.content, "7 ");
   EXPECT_EQ(stopped.stop, "8");
 }
 

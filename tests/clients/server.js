@@ -25,6 +25,7 @@ export async function startServer(flags = []) {
       const found = /^Serving at (\S+)$/.exec(line);
       if (found) resolve(found[1]);
     });
+    child.on("error", reject);
     ended.then((code) => reject(new Error(`r1 serve ended with ${code}: ${errors}`)));
   });
   return {

@@ -16,7 +16,7 @@ TEST(HeadCheck, TakesWhatClientsSend) {
 
 TEST(HeadCheck, RefusesWhatCanBeReadInTwoWays) {
   const std::string post = "POST / HTTP/1.1\r\nHost: a\r\n";
-  for (const std::string& rest : {
+  for (const char* rest : {
            "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
            "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n",
            "Content-Length: 3\r\nContent-Length: 3\r\n\r\n",
