@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "base/file.h"
 #include "program.h"
 #include "text/chat_template.h"
 
@@ -410,6 +411,30 @@ TEST_F(CliModel, QuantisedWeightsAndCacheAreAskedForByName) {
   expect_error(run_program({"score", file, "--text", "1 + 1", "--activations", "int4"}), 2, "int8");
   // Keys rotated in 16 dimensions are no whole block.
   expect_error(run_program({"score", file, "--text", "1 + 1", "--kv-cache", "q8_0"}), 1, "blocks");
+}
+
+// Every command takes them, with the bits of the file they are made of, and they turn back into it.
+TEST_F(CliModel, FilesOfPanelsAreMadeAndUsed) {
+  const std::string ordinary = (folder_ / "q8.gguf").string();
+  const std::string panels = (folder_ / "panels.gguf").string();
+  const std::string back = (folder_ / "back.gguf").string();
+  ASSERT_EQ(run_program({"convert", model(), ordinary, "--type", "q8_0"}).exit_code, 0);
+  const ProgramResult made = run_program({"convert", ordinary, panels, "--panels"});
+  EXPECT_EQ(made.exit_code, 0) << made.err;
+  EXPECT_THAT(made.out, HasSubstr("in panels"));
+  ASSERT_EQ(run_program({"convert", panels, back, "--type", "keep"}).exit_code, 0);
+  EXPECT_TRUE(read_text_file(back, 1 << 30) == read_text_file(ordinary, 1 << 30));
+
+  const auto score = [&](const std::string& file) {
+    return parse(run_program({"score", file, "--text", "12 + 30 = 42", "--json"}));
+  };
+  EXPECT_EQ(score(panels), score(ordinary));
+  EXPECT_THAT(run_program({"show", panels}).out, HasSubstr("Q8_0 in panels"));
+  EXPECT_EQ(run_program({"fit", panels, "--context", "64"}).exit_code, 0);
+  expect_error(run_program({"convert", model(), back + ".gguf", "--panels", "--type", "f16"}), 2,
+               "panels do not hold F16");
+  expect_error(run_program({"convert", model(), (folder_ / "hf").string(), "--panels"}), 2,
+               ".gguf");
 }
 
 TEST_F(CliModel, BenchMeasuresAModelAndShowItsRouting) {

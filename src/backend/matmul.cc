@@ -1,6 +1,7 @@
 #include "backend/matmul.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "backend/matmul_plan.h"
 #include "quant/ggml_blocks.h"
@@ -35,6 +36,34 @@ void describe_stored(GgmlType type, std::int64_t n, std::int64_t k, QuantizedPro
   packed.quantized_type.reset();
   packed.quantized_product = product;
   if (has_quantized_panels(type)) packed.quantized_type = type;
+}
+
+// Panels [first, last) of rows that are bf16 already, bit for bit.
+void pack_bf16(const GemmKernels& kernels, std::span<const std::byte> rows, std::int64_t n,
+               std::int64_t k, std::int64_t first, std::int64_t last, std::byte* panels) {
+  constexpr std::int64_t kPairBytes = 2 * sizeof(bf16);
+  const std::int64_t padded = padded_k_bf16(k), panel_bytes = kPanelWidth * padded / 2 * kPairBytes;
+  const bool whole_pairs =
+      k % 2 == 0 && reinterpret_cast<std::uintptr_t>(rows.data()) % kPairBytes == 0;
+  for (std::int64_t panel = first; panel < last; ++panel) {
+    const std::int64_t row = panel * kPanelWidth, columns = std::min(kPanelWidth, n - row);
+    const std::byte* from = rows.data() + row * k * std::int64_t{sizeof(bf16)};
+    std::byte* to = panels + panel * panel_bytes;
+    const std::int64_t filled = whole_pairs ? kPanelWidth * k / 2 * kPairBytes : 0;
+    std::memset(to + filled, 0, static_cast<std::size_t>(panel_bytes - filled));
+    if (whole_pairs) {
+      // Pairs of neighbouring k take the places that single numbers have in f32 panels.
+      kernels.pack_columns_f32(reinterpret_cast<const float*>(from), k / 2, k / 2, columns, 0, 1,
+                               reinterpret_cast<float*>(to));
+      continue;
+    }
+    for (std::int64_t column = 0; column < columns; ++column) {
+      for (std::int64_t p = 0; p < k; ++p) {
+        std::memcpy(to + (p / 2 * kPanelWidth + column) * kPairBytes + p % 2 * 2,
+                    from + (column * k + p) * 2, sizeof(bf16));
+      }
+    }
+  }
 }
 
 bool is_int8(const PackedMatrix& b) {
@@ -89,18 +118,19 @@ struct Unit {
   const ConvertedRows* shared;  // where several units read the same rows; null: its own
 };
 
-// Decodes a few panels at a time, as many as stay in the cache until they are multiplied.
+// Decodes a few panels at a time, as many as stay in the cache until they are multiplied; all of
+// them pass a block of A before the next one is read.
 void multiply_decoded(const KernelTable& kernels, const MatmulTask& task, const Unit& unit,
                       const bf16* a, AlignedBuffer<std::byte>& scratch) {
-  constexpr std::int64_t kPanels = 4, kLength = 512;
+  constexpr std::int64_t kPanels = 4, kLength = 1024;
   const PackedMatrix& b = *task.b;
   bf16* decoded = reserve<bf16>(scratch, kPanels * kPanelWidth * kLength);
   const std::int64_t panel_bytes = quantized_panel_bytes(*b.quantized_type, b.k);
-  for (std::int64_t done = 0; done < unit.panels; done += kPanels) {
-    const std::int64_t first = unit.first_panel + done;
-    const std::int64_t panels = std::min(kPanels, unit.panels - done);
-    for (std::int64_t k = 0; k < b.k; k += kLength) {
-      const std::int64_t count = std::min(kLength, b.k - k);
+  for (std::int64_t k = 0; k < b.k; k += kLength) {
+    const std::int64_t count = std::min(kLength, b.k - k);
+    for (std::int64_t done = 0; done < unit.panels; done += kPanels) {
+      const std::int64_t first = unit.first_panel + done;
+      const std::int64_t panels = std::min(kPanels, unit.panels - done);
       kernels.quantized.decode(*b.quantized_type, b.k, b.quantized() + first * panel_bytes, panels,
                                k, count, decoded);
       const GemmShape shape{unit.rows, std::min(panels * kPanelWidth, b.n - first * kPanelWidth),
@@ -171,6 +201,14 @@ std::byte* PackedMatrix::place(std::span<std::byte> given) {
   return own_.data();
 }
 
+void PackedMatrix::view(std::span<const std::byte> panels) {
+  R1_CHECK(std::ssize(panels) == bytes() &&
+               reinterpret_cast<std::uintptr_t>(panels.data()) % kCacheLine == 0,
+           "{} bytes for {}", panels.size(), bytes());
+  own_ = {};
+  memory_ = panels;
+}
+
 void pack_transposed(Backend& backend, Precision precision, const float* w, std::int64_t stride,
                      std::int64_t n, std::int64_t k, PackedMatrix& packed) {
   const GemmKernels& kernels = backend.kernels().gemm;
@@ -185,10 +223,10 @@ void pack_transposed(Backend& backend, Precision precision, const float* w, std:
       });
 }
 
-std::int64_t stored_panel_bytes(GgmlType type, std::int64_t n, std::int64_t k) {
-  PackedMatrix packed;
-  describe_stored(type, n, k, QuantizedProduct::int8, packed);
-  return packed.bytes();
+void view_stored(GgmlType type, std::span<const std::byte> panels, std::int64_t n, std::int64_t k,
+                 QuantizedProduct product, PackedMatrix& packed) {
+  describe_stored(type, n, k, product, packed);
+  packed.view(panels);
 }
 
 void pack_stored(Backend& backend, GgmlType type, std::span<const std::byte> rows, std::int64_t n,
@@ -208,6 +246,12 @@ void pack_stored(Backend& backend, GgmlType type, std::span<const std::byte> row
   const std::size_t row_bytes = static_cast<std::size_t>(k) * block_size(type).bytes;
   R1_CHECK(rows.size() == static_cast<std::size_t>(n) * row_bytes, "{} x {} in {} bytes", n, k,
            rows.size());
+  if (type == GgmlType::bf16) {
+    backend.parallel_ranges(panels_of(n), grain, [&](std::int64_t first, std::int64_t last) {
+      pack_bf16(backend.kernels().gemm, rows, n, k, first, last, panels);
+    });
+    return;
+  }
   backend.parallel_ranges(panels_of(n), grain, [&](std::int64_t first, std::int64_t last) {
     AlignedBuffer<float> values(static_cast<std::size_t>(kPanelWidth * k), Fill::none);
     for (std::int64_t panel = first; panel < last; ++panel) {

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "backend/backend.h"
+#include "backend/stored_panels.h"
 #include "quant/ggml_type.h"
 #include "tensor/aligned_buffer.h"
 
@@ -38,6 +39,9 @@ struct PackedMatrix {
   // outlive this; or its own, kept where it has the size already.
   // Returns where to pack to.
   std::byte* place(std::span<std::byte> given = {});
+  // Panels that were packed before, of exactly bytes() and aligned to a cache line; they must
+  // outlive this.
+  void view(std::span<const std::byte> panels);
 
  private:
   AlignedBuffer<std::byte> own_;
@@ -53,8 +57,9 @@ void pack_transposed(Backend& backend, Precision precision, const float* w, std:
 void pack_stored(Backend& backend, GgmlType type, std::span<const std::byte> rows, std::int64_t n,
                  std::int64_t k, QuantizedProduct product, PackedMatrix& packed,
                  std::span<std::byte> memory = {});
-// Bytes that pack_stored() needs.
-std::int64_t stored_panel_bytes(GgmlType type, std::int64_t n, std::int64_t k);
+// Panels as pack_stored() makes them, found in a file, read where they lie (PackedMatrix::view()).
+void view_stored(GgmlType type, std::span<const std::byte> panels, std::int64_t n, std::int64_t k,
+                 QuantizedProduct product, PackedMatrix& packed);
 // B = W of a weight W [k, n]: dx = dy W.
 void pack(Backend& backend, Precision precision, const float* w, std::int64_t stride,
           std::int64_t k, std::int64_t n, PackedMatrix& packed);

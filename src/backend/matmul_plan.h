@@ -18,7 +18,8 @@ namespace r1 {
 inline constexpr std::int64_t kRowsPerRead = 12;
 // Below this, handing a piece to another thread costs more than it saves (a few microseconds).
 inline constexpr std::int64_t kLeastUnit = 256 << 10;
-// Rows of A kept near the multiply units while all of B streams past, at most and at least.
+// Rows of A kept near the multiply units while all of B streams past, at most; and how few are
+// worth a row block of their own.
 inline constexpr std::int64_t kMostRows = 512, kLeastRows = 96;
 // Row blocks are whole squares of tiles; the registers' blocking (6 and 14 rows) loses little.
 inline constexpr std::int64_t kRowGrain = 32;
@@ -44,19 +45,20 @@ struct Cut {
   std::int64_t units() const { return row_blocks * panel_groups; }
 };
 
-// Units of about `unit_cost`. Rows are cut first: a unit with all panels rounds its own rows of A
-// and keeps them in cache.
+// Units of about `unit_cost`. Panels are cut first: a row block reads, or decodes, all of B anew,
+// which the matrix units outrun when it has few rows.
 inline Cut cut_output(std::int64_t m, std::int64_t n, std::int64_t k, std::int64_t unit_cost) {
   const std::int64_t pieces = std::max<std::int64_t>(1, product_cost(m, n, k) / unit_cost);
+  const std::int64_t panels = panels_of(n);
+  const std::int64_t most_groups = std::max<std::int64_t>(panels / 2, 1);
   const std::int64_t row_blocks =
-      std::max(ceil_div(m, kMostRows), std::min(pieces, m / kLeastRows));
+      std::max(ceil_div(m, kMostRows), std::min(ceil_div(pieces, most_groups), m / kLeastRows));
   Cut cut;
   cut.rows =
       m <= kRowGrain ? m : round_up(ceil_div(m, std::max<std::int64_t>(row_blocks, 1)), kRowGrain);
   cut.row_blocks = m == 0 ? 0 : ceil_div(m, cut.rows);
-  const std::int64_t panels = panels_of(n);
-  const std::int64_t groups = std::clamp<std::int64_t>(
-      pieces / std::max<std::int64_t>(cut.row_blocks, 1), 1, std::max<std::int64_t>(panels / 2, 1));
+  const std::int64_t groups =
+      std::clamp<std::int64_t>(pieces / std::max<std::int64_t>(cut.row_blocks, 1), 1, most_groups);
   cut.panels = round_up(ceil_div(panels, groups), 2);
   cut.panel_groups = panels == 0 ? 0 : ceil_div(panels, cut.panels);
   return cut;

@@ -23,7 +23,7 @@ struct Options {
   std::int64_t repetitions = 3;
   ModelFlags model_flags;
   int threads = 0;
-  bool json = false;
+  bool panels = false, json = false;
 };
 
 std::unique_ptr<WeightSource> open_source(const Options& options) {
@@ -57,6 +57,7 @@ void write_model(const Options& options, const WeightSource& source) {
   write_gguf(options.write, source, load_model_tokenizer(options.tokenizer),
              {.name = options.shape,
               .recipe = parse_gguf_recipe(options.type),
+              .panels = options.panels,
               .threads = thread_count(options.threads)});
 }
 
@@ -80,7 +81,7 @@ void run(const Options& options) {
   if (!options.json) {
     show(fmt::format(
         "{}: {:.2f} B parameters, {:.2f} B active, {:.2f} GB of weights, {:.0f} MB "
-        "read per token; loaded in {:.1f} s; {}, {} threads\n",
+        "read per token; loaded in {:.2f} s; {}, {} threads\n",
         name, static_cast<double>(parameters.total) * 1e-9,
         static_cast<double>(parameters.active) * 1e-9, static_cast<double>(bytes.total) * 1e-9,
         bytes.per_token * 1e-6, load_seconds, name_of(backend.isa()), backend.threads()));
@@ -157,6 +158,7 @@ void add_model_bench(CLI::App& bench) {
       .add_option("--write", options->write,
                   "Write the shape with its random weights as a GGUF file, and measure nothing.")
       ->type_name("FILE");
+  add_panels(bench, options->panels);
   bench.add_option("--tokenizer", options->tokenizer, "For --write: a model to take it from.")
       ->type_name("MODEL");
   add_model_flags(bench, options->model_flags);

@@ -12,16 +12,29 @@ namespace r1::cli {
 namespace {
 
 struct Options {
-  std::string source, target, type = "BF16";
+  std::string source, target, type;
   int threads = 0;
-  bool json = false;
+  bool panels = false, json = false;
 };
 
+WrittenModel write(const Options& options) {
+  if (!is_gguf(options.target)) {
+    if (options.panels) {
+      throw UsageError("--panels", "a Hugging Face directory has none",
+                       "name a target that ends in .gguf");
+    }
+    return write_hf_model(options.source, options.target,
+                          options.type.empty() ? "BF16" : options.type);
+  }
+  const std::string usual = options.panels ? "KEEP" : "BF16";
+  return write_gguf_model(options.source, options.target,
+                          {.type = options.type.empty() ? usual : options.type,
+                           .panels = options.panels,
+                           .threads = thread_count(options.threads)});
+}
+
 void run(const Options& options) {
-  const WrittenModel model = is_gguf(options.target)
-                                 ? write_gguf_model(options.source, options.target, options.type,
-                                                    thread_count(options.threads))
-                                 : write_hf_model(options.source, options.target, options.type);
+  const WrittenModel model = write(options);
   if (!options.json) {
     show(to_table(model));
     return;
@@ -50,8 +63,10 @@ void add_convert(CLI::App& program) {
       ->required();
   command
       .add_option("--type", options->type,
-                  "F32, F16, BF16, Q8_0, Q4_0, Q4_K, Q4_K_M, Q5_K or Q6_K. (default BF16)")
+                  "F32, F16, BF16, Q8_0, Q4_0, Q4_K, Q4_K_M, Q5_K or Q6_K, or KEEP: as SOURCE has "
+                  "them. (default BF16, with --panels KEEP)")
       ->type_name("TYPE");
+  add_panels(command, options->panels);
   add_json(command, options->json);
   add_threads(command, options->threads);
   command.callback([options] { run(*options); });

@@ -40,6 +40,12 @@ void add_threads(CLI::App& command, int& threads) {
       ->check(number_within(1, 1024));
 }
 
+void add_panels(CLI::App& command, bool& panels) {
+  command.add_flag("--panels", panels,
+                   "Write matrices in the order in which r1 multiplies them: such a file is not "
+                   "loaded but mapped, and other programs cannot read it.");
+}
+
 int thread_count(int threads) {
   return threads > 0 ? threads
                      : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));

@@ -52,6 +52,9 @@ CLI::Option* add_model(CLI::App& command, std::string& directory);
 CLI::Option* resolve_name(CLI::Option* option);
 void add_json(CLI::App& command, bool& json);
 
+// Of commands that write GGUF files: --panels.
+void add_panels(CLI::App& command, bool& panels);
+
 // 0: one per hardware thread.
 void add_threads(CLI::App& command, int& threads);
 int thread_count(int threads);

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "backend/stored_panels.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/progress.h"
@@ -19,7 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void check_target(const fs::path& target) {
+void check_is_new(const fs::path& target) {
   if (fs::exists(target)) {
     throw Error(target.string(), "exists already", "name another target or remove it");
   }
@@ -56,9 +57,17 @@ void note_fallbacks(WrittenModel& model) {
 
 }  // namespace
 
-WrittenModel write_gguf_model(const fs::path& source, const fs::path& target,
-                              const std::string& type, int threads) {
-  check_target(target);
+void check_target_type(const GgufTarget& target) {
+  const GgufRecipe recipe = parse_gguf_recipe(target.type);
+  if (!target.panels || recipe.keep || panels_keep(recipe.type)) return;
+  throw UsageError("--panels", fmt::format("panels do not hold {}", recipe.name),
+                   "choose BF16 or a quantised type, or leave --type out to keep the model's");
+}
+
+WrittenModel write_gguf_model(const fs::path& source, const fs::path& file,
+                              const GgufTarget& target) {
+  check_is_new(file);
+  check_target_type(target);
   const auto weights = WeightSource::open(source);
   const text::Tokenizer tokenizer = load_model_tokenizer(source);
   reasoning::GenerationConfig generation = reasoning::read_generation_config(source);
@@ -73,8 +82,9 @@ WrittenModel write_gguf_model(const fs::path& source, const fs::path& target,
   settings.describe_use = [&](GgufMetadataBuilder& metadata) {
     reasoning::describe(generation, tokenizer.eos_id(), metadata);
   };
-  settings.recipe = parse_gguf_recipe(type);
-  settings.threads = threads;
+  settings.recipe = parse_gguf_recipe(target.type);
+  settings.panels = target.panels;
+  settings.threads = target.threads;
   std::optional<Progress> progress;
   settings.progress = [&](std::int64_t done, std::int64_t total) {
     if (!progress) {
@@ -86,7 +96,7 @@ WrittenModel write_gguf_model(const fs::path& source, const fs::path& target,
   };
 
   WrittenModel model;
-  model.tensors = write_gguf(target, *weights, tokenizer, settings);
+  model.tensors = write_gguf(file, *weights, tokenizer, settings);
   const std::int64_t left_out =
       weights->config().num_nextn_predict_layers - gguf_prediction_modules(weights->config());
   if (left_out > 0) {
@@ -99,9 +109,9 @@ WrittenModel write_gguf_model(const fs::path& source, const fs::path& target,
 
 WrittenModel write_hf_model(const fs::path& source, const fs::path& target,
                             const std::string& type) {
-  check_target(target);
+  check_is_new(target);
   const GgufRecipe recipe = parse_gguf_recipe(type);
-  if (recipe.type != GgmlType::f32 && recipe.type != GgmlType::bf16) {
+  if (recipe.keep || (recipe.type != GgmlType::f32 && recipe.type != GgmlType::bf16)) {
     throw UsageError("--type",
                      fmt::format("a Hugging Face directory holds F32 or BF16, not {}", recipe.name),
                      "name a target that ends in .gguf for other types");
@@ -126,8 +136,9 @@ WrittenModel write_hf_model(const fs::path& source, const fs::path& target,
 std::string to_table(const WrittenModel& model) {
   std::string table;
   for (const WrittenTensor& tensor : model.tensors) {
-    table += fmt::format("{:<40} {:<5} relative error {:.2e}\n", printable(tensor.name),
-                         name_of(tensor.type), tensor.relative_error());
+    table += fmt::format("{:<40} {:<5} {}relative error {:.2e}\n", printable(tensor.name),
+                         name_of(tensor.type), tensor.panels ? "in panels, " : "",
+                         tensor.relative_error());
   }
   for (const std::string& note : model.notes) table += "note: " + printable(note) + "\n";
   return table;
@@ -138,6 +149,7 @@ nlohmann::ordered_json tensors_to_json(const std::vector<WrittenTensor>& tensors
   for (const WrittenTensor& tensor : tensors) {
     array.push_back({{"tensor", tensor.name},
                      {"type", name_of(tensor.type)},
+                     {"panels", tensor.panels},
                      {"relative_error", tensor.relative_error()}});
   }
   return array;

@@ -15,11 +15,18 @@ struct WrittenModel {
   std::vector<std::string> notes;      // what the target does not have, or has otherwise
 };
 
+struct GgufTarget {
+  std::string type;     // of weights: "Q8_0", ..., or "KEEP"
+  bool panels = false;  // for this program alone, which starts at once from them
+  int threads = 1;
+};
+// Throws UsageError for a type that panels do not keep.
+void check_target_type(const GgufTarget& target);
+
 // Writes the model at `source` as a GGUF file: weights, vocabulary, chat template, and how it wants
-// to be sampled. Throws Error where the target exists.
+// to be sampled. Throws Error where the file exists.
 WrittenModel write_gguf_model(const std::filesystem::path& source,
-                              const std::filesystem::path& target, const std::string& type,
-                              int threads);
+                              const std::filesystem::path& file, const GgufTarget& target);
 
 // The same as a Hugging Face directory in F32 or BF16.
 WrittenModel write_hf_model(const std::filesystem::path& source,

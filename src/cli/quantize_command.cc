@@ -26,7 +26,11 @@ struct Options {
   std::optional<std::string> text_file;
   std::int64_t tokens = 512;
   int threads = 0;
-  bool json = false;
+  bool panels = false, json = false;
+
+  GgufTarget gguf() const {
+    return {.type = type, .panels = panels, .threads = thread_count(threads)};
+  }
 };
 
 std::vector<float> score(Backend& backend, const std::filesystem::path& path,
@@ -96,18 +100,16 @@ void run(const Options& options) {
     throw UsageError("OUT.gguf", fmt::format("{} does not end in .gguf", options.target),
                      "`r1 convert` writes directories");
   }
-  parse_gguf_recipe(options.type);
-  const int threads = thread_count(options.threads);
+  check_target_type(options.gguf());
   const ModelConfig config = WeightSource::open(options.source)->config();
   const std::vector<std::int32_t> ids =
       read_measured_text(options.text_file, load_model_tokenizer(options.source),
                          std::min(options.tokens, config.max_position_embeddings));
 
   // One model at a time is in memory. A model without a use is not written: scoring goes first.
-  Backend backend(threads);
+  Backend backend(options.gguf().threads);
   const std::vector<float> before = score(backend, options.source, ids, QuantizedProduct::bf16);
-  const WrittenModel model =
-      write_gguf_model(options.source, options.target, options.type, threads);
+  const WrittenModel model = write_gguf_model(options.source, options.target, options.gguf());
   // What the weights lose, and what quantised activations lose on top.
   const auto change_with = [&](QuantizedProduct product) {
     return compare(before, score(backend, options.target, ids, product));
@@ -141,6 +143,7 @@ void add_quantize(CLI::App& program) {
       .add_option("--type", options->type, "Q8_0, Q6_K, Q5_K, Q4_K_M, Q4_K, Q4_0, or a plain type.")
       ->type_name("TYPE")
       ->required();
+  add_panels(command, options->panels);
   command
       .add_option("--text", options->text_file,
                   "Text to compare on (default: prose, arithmetic and a program).")

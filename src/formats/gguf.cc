@@ -8,9 +8,11 @@
 #include <limits>
 #include <utility>
 
+#include "backend/stored_panels.h"
 #include "base/error.h"
 #include "base/utf8.h"
 #include "formats/gguf_layout.h"
+#include "formats/gguf_panels.h"
 #include "formats/json.h"
 #include "quant/ggml_blocks.h"
 
@@ -186,12 +188,32 @@ std::uint64_t alignment_of(const GgufMetadata& metadata, std::string_view where)
   return alignment;
 }
 
+// Whether the file's panels can be read, if it has any.
+bool has_panels(const GgufMetadata& metadata, std::uint64_t alignment, std::string_view where) {
+  constexpr std::string_view kAdvice = "convert the model again from the file it was made of";
+  if (!metadata.has(gguf_panels::kPanelVersionKey)) return false;
+  const auto version = metadata.require<std::uint32_t>(gguf_panels::kPanelVersionKey);
+  if (version != kPanelVersion) {
+    throw Error(where,
+                fmt::format("holds panels of version {}, r1 reads {}", version, kPanelVersion),
+                kAdvice);
+  }
+  if (alignment % kPanelAlignment != 0) {
+    throw Error(where,
+                fmt::format("holds panels, but \"{}\" is {} and no multiple of {}", kAlignmentKey,
+                            alignment, kPanelAlignment),
+                kAdvice);
+  }
+  return true;
+}
+
 struct Placed {
   GgufTensor tensor;
   std::uint64_t offset;  // within the data
 };
 
-Placed read_tensor(Cursor& cursor, std::uint64_t number, std::string_view where) {
+Placed read_tensor(Cursor& cursor, std::uint64_t number, bool file_has_panels,
+                   std::string_view where) {
   cursor.set_place(fmt::format("{}: tensor {}", where, number));
   Placed result;
   GgufTensor& tensor = result.tensor;
@@ -218,7 +240,18 @@ Placed read_tensor(Cursor& cursor, std::uint64_t number, std::string_view where)
     throw Error(cursor.place(), fmt::format("shape [{}] overflows", fmt::join(tensor.shape, ", ")));
   }
   tensor.type_number = cursor.read<std::uint32_t>("the type");
-  tensor.type = ggml_type_of(tensor.type_number);
+  tensor.panels = gguf_panels::is_panels(tensor.type_number);
+  tensor.type =
+      tensor.panels ? gguf_panels::type_of(tensor.type_number) : ggml_type_of(tensor.type_number);
+  if (tensor.panels && !file_has_panels) {
+    throw Error(cursor.place(), fmt::format("lies in panels, but the file does not tell their "
+                                            "version (\"{}\")",
+                                            gguf_panels::kPanelVersionKey));
+  }
+  if (tensor.panels && !tensor.type) {
+    throw Error(cursor.place(), fmt::format("lies in panels of the unknown type {}",
+                                            tensor.type_number - gguf_panels::kFirstNumber));
+  }
   result.offset = cursor.read<std::uint64_t>("the offset");
   return result;
 }
@@ -233,10 +266,12 @@ std::uint64_t checked_size(const GgufTensor& tensor, std::string_view place) {
                                    fmt::join(tensor.shape, ", "), tensor.shape.back(),
                                    name_of(*tensor.type), block));
   }
-  const std::optional<std::uint64_t> bytes = bytes_of(*tensor.type, tensor.shape);
+  const std::optional<std::uint64_t> bytes = tensor.panels
+                                                 ? gguf_panels::bytes_of(*tensor.type, tensor.shape)
+                                                 : bytes_of(*tensor.type, tensor.shape);
   if (!bytes) {
     throw Error(place, fmt::format("shape [{}] of {} has too many bytes or no rows",
-                                   fmt::join(tensor.shape, ", "), name_of(*tensor.type)));
+                                   fmt::join(tensor.shape, ", "), tensor.type_name()));
   }
   return *bytes;
 }
@@ -316,6 +351,25 @@ std::uint64_t GgufTensor::elements() const {
   return product;
 }
 
+std::string GgufTensor::type_name() const {
+  if (!panels) return ggml_type_name(type_number);
+  return fmt::format("{} in panels", ggml_type_name(type_number - gguf_panels::kFirstNumber));
+}
+
+AlignedBuffer<std::byte> rows_from_panels(const GgufTensor& tensor) {
+  R1_CHECK(tensor.panels, "\"{}\" does not lie in panels", tensor.name);
+  const std::int64_t n = tensor.shape[tensor.shape.size() - 2], k = tensor.shape.back();
+  const std::size_t panel_bytes = static_cast<std::size_t>(stored_panel_bytes(*tensor.type, n, k));
+  const std::size_t row_bytes = r1::bytes_of(*tensor.type, std::array{n, k}).value();
+  const std::size_t matrices = tensor.bytes.size() / panel_bytes;
+  AlignedBuffer<std::byte> rows(matrices * row_bytes, Fill::none);
+  for (std::size_t i = 0; i < matrices; ++i) {
+    unpack_stored(*tensor.type, tensor.bytes.subspan(i * panel_bytes, panel_bytes), n, k, 0, n,
+                  rows.span(i * row_bytes, row_bytes));
+  }
+  return rows;
+}
+
 void load_f32(const GgufTensor& tensor, std::span<float> out) {
   if (!tensor.type) throw_unknown_type(tensor, tensor.name);
   if (out.size() != tensor.elements()) {
@@ -323,7 +377,11 @@ void load_f32(const GgufTensor& tensor, std::span<float> out) {
                 fmt::format("has {} elements (shape [{}]), expected {}", tensor.elements(),
                             fmt::join(tensor.shape, ", "), out.size()));
   }
-  dequantize(*tensor.type, tensor.bytes, out);
+  if (tensor.panels) {
+    dequantize(*tensor.type, rows_from_panels(tensor).span(), out);
+  } else {
+    dequantize(*tensor.type, tensor.bytes, out);
+  }
 }
 
 AlignedBuffer<float> load_f32(const GgufTensor& tensor) {
@@ -336,16 +394,19 @@ AlignedBuffer<float> load_f32(const GgufTensor& tensor) {
 AlignedBuffer<bf16> load_bf16(const GgufTensor& tensor) {
   if (!tensor.type) throw_unknown_type(tensor, tensor.name);
   AlignedBuffer<bf16> values(tensor.elements(), Fill::none);
+  AlignedBuffer<std::byte> rows;
+  if (tensor.panels) rows = rows_from_panels(tensor);
+  const std::span<const std::byte> blocks = tensor.panels ? rows.span() : tensor.bytes;
   const GgmlBlockSize block = block_size(*tensor.type);
   std::array<float, 4096> part;
   static_assert(part.size() % kSuperBlock == 0);
   for (std::size_t begin = 0; begin < values.size(); begin += part.size()) {
     const std::size_t count = std::min(part.size(), values.size() - begin);
     const auto decoded = std::span(part).first(count);
-    dequantize(*tensor.type,
-               tensor.bytes.subspan(begin / block.values * block.bytes,
-                                    count / block.values * block.bytes),
-               decoded);
+    dequantize(
+        *tensor.type,
+        blocks.subspan(begin / block.values * block.bytes, count / block.values * block.bytes),
+        decoded);
     std::ranges::transform(decoded, values.data() + begin, round_to_bf16);
   }
   return values;
@@ -404,11 +465,12 @@ GgufFile GgufFile::parse(std::span<const std::byte> bytes, std::string_view wher
       cursor.read_count("the number of metadata keys", kMaxKeys, kMinKeyBytes);
   result.metadata_ = read_metadata(cursor, key_count, where);
   result.alignment_ = alignment_of(result.metadata_, where);
+  const bool file_has_panels = has_panels(result.metadata_, result.alignment_, where);
 
   std::vector<Placed> placed;
   placed.reserve(tensor_count);
   for (std::uint64_t i = 0; i < tensor_count; ++i) {
-    placed.push_back(read_tensor(cursor, i, where));
+    placed.push_back(read_tensor(cursor, i, file_has_panels, where));
     if (!result.index_.emplace(placed.back().tensor.name, i).second) {
       throw Error(cursor.place(), "occurs twice");
     }

@@ -24,10 +24,15 @@ struct GgufTensor {
   std::string name;
   std::uint32_t type_number;         // as in the file; ggml_type_name() names it
   std::optional<GgmlType> type;      // nothing if r1 cannot decode it
+  bool panels = false;               // the bytes are panels of that type (gguf_panels.h)
   std::vector<std::int64_t> shape;   // outermost first, [out, in]: the reverse of the file's order
   std::span<const std::byte> bytes;  // row-major blocks, perhaps unaligned; empty without a type
   std::uint64_t elements() const;
+  std::string type_name() const;  // "Q8_0", "Q8_0 in panels", "type 99"
 };
+
+// The rows of a tensor in panels, as they went into them: row-major blocks.
+AlignedBuffer<std::byte> rows_from_panels(const GgufTensor& tensor);
 
 // A tensor's values, decoded (ggml_blocks.h). Throws Error naming the tensor if its type is not one
 // that r1 decodes, or if `out` has another number of elements.

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "backend/stored_panels.h"
 #include "base/error.h"
 #include "base/utf8.h"
 #include "formats/gguf.h"
@@ -54,6 +55,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     for (const r1::GgufTensor& tensor : file.tensors()) {
       R1_CHECK(file.find(tensor.name) == &tensor, "{}", tensor.name);
       R1_CHECK(lies_within(tensor.bytes, bytes), "{}", tensor.name);
+      R1_CHECK(!tensor.panels || (tensor.bytes.data() - bytes.data()) % r1::kPanelAlignment == 0,
+               "{}", tensor.name);
       try {
         R1_CHECK(r1::load_f32(file.at(tensor.name)).size() == tensor.elements(), "{}", tensor.name);
       } catch (const r1::Error& error) {

@@ -6,9 +6,11 @@
 #include <optional>
 #include <utility>
 
+#include "backend/stored_panels.h"
 #include "base/error.h"
 #include "base/utf8.h"
 #include "formats/gguf_layout.h"
+#include "formats/gguf_panels.h"
 #include "quant/ggml_blocks.h"
 
 static_assert(std::endian::native == std::endian::little, "GGUF files are written as they lie");
@@ -48,7 +50,11 @@ std::uint64_t checked_size(const GgufTensorSpec& tensor, std::string_view where)
                             name_of(tensor.type), block),
                 "choose Q8_0 or BF16 for it");
   }
-  const std::optional<std::uint64_t> bytes = bytes_of(tensor.type, tensor.shape);
+  R1_CHECK(!tensor.panels || panels_keep(tensor.type), "{}: panels of {}", tensor.name,
+           name_of(tensor.type));
+  const std::optional<std::uint64_t> bytes = tensor.panels
+                                                 ? gguf_panels::bytes_of(tensor.type, tensor.shape)
+                                                 : bytes_of(tensor.type, tensor.shape);
   R1_CHECK(bytes, "{}: shape [{}]", tensor.name, fmt::join(tensor.shape, ", "));
   return *bytes;
 }
@@ -100,9 +106,14 @@ GgufWriter::GgufWriter(std::filesystem::path path, const GgufMetadataBuilder& me
                        std::vector<GgufTensorSpec> tensors, std::uint32_t alignment)
     : path_(std::move(path)), file_(path_), tensors_(std::move(tensors)), alignment_(alignment) {
   R1_CHECK(std::has_single_bit(alignment), "alignment {}", alignment);
-  R1_CHECK(!metadata.has(kAlignmentKey), "{} is the writer's to set", kAlignmentKey);
+  for (const std::string_view key : {kAlignmentKey, gguf_panels::kPanelVersionKey}) {
+    R1_CHECK(!metadata.has(key), "{} is the writer's to set", key);
+  }
   GgufMetadataBuilder own;
-  if (alignment != kDefaultAlignment) own.set(kAlignmentKey, alignment);
+  const bool panels = std::ranges::any_of(tensors_, &GgufTensorSpec::panels);
+  if (panels) alignment_ = std::max(alignment_, std::uint32_t{kPanelAlignment});
+  if (alignment_ != kDefaultAlignment) own.set(kAlignmentKey, alignment_);
+  if (panels) own.set(gguf_panels::kPanelVersionKey, kPanelVersion);
 
   std::string header(kMagic);
   append_number(header, kVersion);
@@ -120,10 +131,11 @@ GgufWriter::GgufWriter(std::filesystem::path path, const GgufMetadataBuilder& me
     for (auto extent = tensor.shape.rbegin(); extent != tensor.shape.rend(); ++extent) {
       append_number(header, *extent);  // the innermost first
     }
-    append_number(header, static_cast<std::uint32_t>(tensor.type));
+    append_number(header, tensor.panels ? gguf_panels::number_of(tensor.type)
+                                        : static_cast<std::uint32_t>(tensor.type));
     append_number(header, offset);
     bytes_left_.push_back(bytes);
-    R1_CHECK(!__builtin_add_overflow(offset, align_up(bytes, alignment), &offset), "{} bytes",
+    R1_CHECK(!__builtin_add_overflow(offset, align_up(bytes, alignment_), &offset), "{} bytes",
              bytes);
   }
   file_.append(header);
@@ -152,6 +164,7 @@ void GgufWriter::append(std::string_view name, std::span<const std::byte> bytes)
 void GgufWriter::append(std::string_view name, std::span<const float> values) {
   if (values.empty()) return;
   const GgmlType type = next_tensor(name).type;
+  R1_CHECK(!next_tensor(name).panels, "\"{}\" lies in panels", name);
   const GgmlBlockSize block = block_size(type);
   R1_CHECK(values.size() % block.values == 0, "\"{}\": {} values are no whole blocks of {}", name,
            values.size(), name_of(type));

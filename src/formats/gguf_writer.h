@@ -76,6 +76,7 @@ struct GgufTensorSpec {
   std::string name;
   GgmlType type;
   std::vector<std::int64_t> shape;  // outermost first, as in GgufTensor
+  bool panels = false;  // of the type that panels keep (gguf_panels.h): the bytes are theirs
 };
 
 // Writes a GGUF file of version 3 tensor by tensor, atomically: nothing appears under the final
@@ -88,15 +89,16 @@ class GgufWriter {
   // hold: a name above 63 bytes, more than 4 dimensions, rows that are not whole blocks of the
   // type. Repeated names and negative or overflowing shapes are programmer errors; so is an
   // alignment that is not a power of two, or given as metadata, for the writer itself sets
-  // general.alignment where it is not the default.
+  // general.alignment where it is not the default, which panels raise to theirs, and the panels'
+  // version.
   GgufWriter(std::filesystem::path path, const GgufMetadataBuilder& metadata,
              std::vector<GgufTensorSpec> tensors, std::uint32_t alignment = 32);
 
   // The next bytes of `name`, which must be the first tensor that is not complete yet. A tensor may
   // be appended in parts.
   void append(std::string_view name, std::span<const std::byte> bytes);
-  // The same with values encoded as the tensor's type (ggml_blocks.h), whole blocks at a time.
-  // Throws Error naming the tensor if a value does not fit the type.
+  // The same, not in panels, with values encoded as the tensor's type (ggml_blocks.h), whole blocks
+  // at a time. Throws Error naming the tensor if a value does not fit the type.
   void append(std::string_view name, std::span<const float> values);
   // Every tensor must be complete.
   void commit();

@@ -25,7 +25,7 @@ void for_matrices(ExpertWeight& expert, const Visit& visit) {
 }  // namespace
 
 ExpertMemory::ExpertMemory(std::int64_t slots, std::int64_t slot_bytes,
-                           std::int64_t experts_per_layer)
+                           std::int64_t experts_per_layer, bool in_file)
     : slot_bytes_(slot_bytes) {
   if (slots < experts_per_layer) {
     throw Error(
@@ -35,7 +35,9 @@ ExpertMemory::ExpertMemory(std::int64_t slots, std::int64_t slot_bytes,
                     experts_per_layer),
         "allow more memory");
   }
-  memory_ = AlignedBuffer<std::byte>(static_cast<std::size_t>(slots * slot_bytes), Fill::none);
+  if (!in_file) {
+    memory_ = AlignedBuffer<std::byte>(static_cast<std::size_t>(slots * slot_bytes), Fill::none);
+  }
   slots_.resize(static_cast<std::size_t>(slots));
 }
 
@@ -64,7 +66,7 @@ void ExpertMemory::require(Backend& backend, std::span<ExpertWeight> experts,
   for (ExpertWeight* expert : missing) {
     for_matrices(*expert, [](LinearWeight& linear) { will_read(linear.weight.stored->bytes); });
   }
-  for (ExpertWeight* expert : missing) pack(backend, *expert, free_slot());
+  for (ExpertWeight* expert : missing) place(backend, *expert, free_slot());
   stats_.packed += static_cast<std::int64_t>(missing.size());
 }
 
@@ -74,17 +76,29 @@ std::size_t ExpertMemory::free_slot() const {
   return static_cast<std::size_t>(oldest - slots_.begin());
 }
 
-void ExpertMemory::pack(Backend& backend, ExpertWeight& expert, std::size_t slot) {
+void ExpertMemory::place(Backend& backend, ExpertWeight& expert, std::size_t slot) {
   Slot& place = slots_[slot];
-  if (place.expert != nullptr) place.expert->slot = -1;
+  if (place.expert != nullptr) {
+    place.expert->slot = -1;
+    for_matrices(*place.expert, [](LinearWeight& linear) {
+      if (linear.weight.stored->panels) have_read(linear.weight.stored->bytes);
+    });
+  }
   place = {&expert, pass_};
   expert.slot = static_cast<std::int64_t>(slot);
-  std::span<std::byte> memory = memory_.span(slot * static_cast<std::size_t>(slot_bytes_),
-                                             static_cast<std::size_t>(slot_bytes_));
+  std::span<std::byte> memory;
+  if (!memory_.empty()) {
+    memory = memory_.span(slot * static_cast<std::size_t>(slot_bytes_),
+                          static_cast<std::size_t>(slot_bytes_));
+  }
   for_matrices(expert, [&](LinearWeight& linear) {
     const StoredRows& rows = *linear.weight.stored;
-    pack_stored(backend, rows.type, rows.bytes, linear.out_features(), linear.in_features(),
-                rows.product, linear.forward, memory);
+    const std::int64_t out = linear.out_features(), in = linear.in_features();
+    if (rows.panels) {
+      view_stored(rows.type, rows.bytes, out, in, rows.product, linear.forward);
+      return;
+    }
+    pack_stored(backend, rows.type, rows.bytes, out, in, rows.product, linear.forward, memory);
     memory = memory.subspan(static_cast<std::size_t>(panel_bytes(linear)));
     // Packed, it need not stay mapped as well.
     if (rows.mapped) have_read(rows.bytes);

@@ -13,11 +13,15 @@ namespace r1 {
 
 // Memory for the panels of routed experts: slots that each hold one expert. With a slot for every
 // expert all of them stay; with fewer, an expert that a pass needs is packed from the mapped file
-// into the slot of the one that has not been needed for longest. Results do not depend on it.
+// into the slot of the one that has not been needed for longest. Panels that lie in the file are
+// read there: a slot is then the right to have an expert's pages in the process, and they leave it
+// with the slot. Results do not depend on it.
 class ExpertMemory {
  public:
-  // Throws Error when there are fewer slots than experts in a layer: a pass may need them all.
-  ExpertMemory(std::int64_t slots, std::int64_t slot_bytes, std::int64_t experts_per_layer);
+  // With `in_file`, for experts whose panels all lie in a mapped file. Throws Error when there are
+  // fewer slots than experts in a layer: a pass may need them all.
+  ExpertMemory(std::int64_t slots, std::int64_t slot_bytes, std::int64_t experts_per_layer,
+               bool in_file);
 
   // Bytes that one expert's panels take, from its stored rows.
   static std::int64_t bytes_for(const ExpertWeight& expert);
@@ -41,10 +45,10 @@ class ExpertMemory {
     std::uint64_t last_pass = 0;
   };
   std::size_t free_slot() const;
-  void pack(Backend& backend, ExpertWeight& expert, std::size_t slot);
+  void place(Backend& backend, ExpertWeight& expert, std::size_t slot);
 
   std::int64_t slot_bytes_;
-  AlignedBuffer<std::byte> memory_;
+  AlignedBuffer<std::byte> memory_;  // empty where panels are read in the file
   std::vector<Slot> slots_;
   std::uint64_t pass_ = 0;
   Stats stats_;

@@ -33,7 +33,7 @@ void encode_part(GgmlType type, std::span<const float> values, std::span<std::by
 
 }  // namespace
 
-EncodedValues encode_values(ThreadPool& pool, GgmlType type, std::span<const float> values,
+EncodedValues encode_values(Backend& backend, GgmlType type, std::span<const float> values,
                             std::string_view where) {
   const GgmlBlockSize block = block_size(type);
   R1_CHECK(values.size() % block.values == 0, "{} values are no whole blocks of {}", values.size(),
@@ -44,7 +44,7 @@ EncodedValues encode_values(ThreadPool& pool, GgmlType type, std::span<const flo
   EncodedValues encoded;
   encoded.blocks.resize(bytes_of_values(values.size()));
   std::vector<Part> parts((values.size() + kPart - 1) / kPart);
-  pool.parallel_for(std::ssize(parts), [&](std::int64_t index) {
+  backend.parallel_for(std::ssize(parts), [&](std::int64_t index) {
     const std::size_t first = static_cast<std::size_t>(index) * kPart;
     const std::size_t count = std::min(kPart, values.size() - first);
     encode_part(type, values.subspan(first, count),

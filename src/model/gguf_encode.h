@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "base/thread_pool.h"
+#include "backend/backend.h"
 #include "quant/ggml_type.h"
 
 namespace r1 {
@@ -19,7 +19,7 @@ struct EncodedValues {
 
 // Encodes a whole number of blocks, by all threads; neither blocks nor sums depend on their number.
 // Throws Error naming `where` for a value that does not fit the type.
-EncodedValues encode_values(ThreadPool& pool, GgmlType type, std::span<const float> values,
+EncodedValues encode_values(Backend& backend, GgmlType type, std::span<const float> values,
                             std::string_view where);
 
 }  // namespace r1

@@ -4,9 +4,10 @@
 #include <array>
 #include <cctype>
 #include <cmath>
+#include <map>
 
+#include "backend/matmul.h"
 #include "base/error.h"
-#include "base/thread_pool.h"
 #include "model/gguf_encode.h"
 #include "model/gguf_tokenizer.h"
 #include "model/gguf_weights.h"
@@ -24,6 +25,7 @@ struct NamedRecipe {
   GgmlType type;
   bool mixed;
   std::uint32_t file_type;  // general.file_type
+  bool keep = false;
 };
 constexpr std::array kRecipes = std::to_array<NamedRecipe>({
     {"F32", GgmlType::f32, false, 0},
@@ -35,6 +37,7 @@ constexpr std::array kRecipes = std::to_array<NamedRecipe>({
     {"Q4_K_M", GgmlType::q4_k, true, 15},
     {"Q5_K", GgmlType::q5_k, false, 16},
     {"Q6_K", GgmlType::q6_k, false, 18},
+    {"KEEP", GgmlType::bf16, false, 0, true},
 });
 
 // llama.cpp's choice of the layers whose value and down projections get more bits.
@@ -173,16 +176,30 @@ struct Item {
   GgmlType wanted;
   // Gives the values piece by piece, in order.
   std::function<void(const std::function<void(std::span<const float>)>&)> produce;
-  // The weights that lie in the tensor one after the other, if it holds them as they are.
+  // The weights that lie in the tensor one after the other, if it holds them as they are, but for
+  // the rows of `pair_heads` heads in Llama's order.
   std::vector<std::string> weights = {};
   Shape weight_shape = {};
+  std::int64_t pair_heads = 0;
+
+  std::int64_t rows() const { return spec.shape[spec.shape.size() - 2]; }
+  std::int64_t columns() const { return spec.shape.back(); }
 };
 
+// Whether products read the tensor from panels. A tied embedding is the output head as well.
+bool is_multiplied(std::string_view name, bool tied) {
+  const auto module = module_of(name).first;
+  if (module == "token_embd") return tied;
+  return module != "ffn_gate_inp" && module != "attn_kv_b" && module != "attn_k_b" &&
+         module != "attn_v_b";
+}
+
 // Hugging Face's halves of a head to llama's neighbouring pairs: the inverse of halves_from_pairs.
-AlignedBuffer<float> pairs_from_halves(std::int64_t heads, std::int64_t head_dim,
-                                       const AlignedBuffer<float>& values) {
-  const std::int64_t columns = static_cast<std::int64_t>(values.size()) / (heads * head_dim);
-  AlignedBuffer<float> pairs(values.size(), Fill::none);
+template <typename T>
+AlignedBuffer<T> pairs_from_halves(std::int64_t heads, std::int64_t head_dim,
+                                   std::span<const T> values) {
+  const std::int64_t columns = std::ssize(values) / (heads * head_dim);
+  AlignedBuffer<T> pairs(values.size(), Fill::none);
   for (std::int64_t head = 0; head < heads; ++head) {
     for (std::int64_t row = 0; row < head_dim; ++row) {
       const std::int64_t half = row / (head_dim / 2), pair = row % (head_dim / 2);
@@ -195,8 +212,8 @@ AlignedBuffer<float> pairs_from_halves(std::int64_t heads, std::int64_t head_dim
 
 class Exporter {
  public:
-  Exporter(const WeightSource& weights, const GgufRecipe& recipe)
-      : weights_(weights), config_(weights.config()), recipe_(recipe) {
+  Exporter(const WeightSource& weights, const GgufRecipe& recipe, bool panels)
+      : weights_(weights), config_(weights.config()), recipe_(recipe), panels_(panels) {
     ModelConfig shape = config_;
     shape.num_nextn_predict_layers = gguf_prediction_modules(weights.config());
     Model model(shape, Precision::bf16);
@@ -207,16 +224,29 @@ class Exporter {
   std::vector<Item>& items() { return items_; }
 
  private:
+  // `weights` of `weight_shape` as in Item; the types of one of these are kept.
   Item& push(const std::string& name, std::vector<std::int64_t> shape,
-             decltype(Item::produce) produce) {
+             decltype(Item::produce) produce, std::vector<std::string> weights = {},
+             const Shape& weight_shape = {}) {
     const bool tied = config_.tie_word_embeddings;
-    const std::int64_t layers = config_.num_hidden_layers;
+    GgufRecipe recipe = recipe_;
+    if (recipe.keep && !weights.empty()) {
+      const std::optional<StoredRows> rows = weights_.stored(weights.front(), weight_shape);
+      if (rows) recipe.type = rows->type;
+    }
     GgmlType type = GgmlType::f32, wanted = GgmlType::f32;
     if (shape.size() >= 2) {
-      wanted = gguf_wanted_type(recipe_, name, layers, tied);
-      type = gguf_type_of(recipe_, name, shape.back(), layers, tied);
+      const std::int64_t layers = config_.num_hidden_layers;
+      wanted = gguf_wanted_type(recipe, name, layers, tied);
+      type = gguf_type_of(recipe, name, shape.back(), layers, tied);
     }
-    return items_.emplace_back(Item{{name, type, std::move(shape)}, wanted, std::move(produce)});
+    const bool in_panels =
+        panels_ && shape.size() >= 2 && panels_keep(type) && is_multiplied(name, tied);
+    return items_.emplace_back(Item{{name, type, std::move(shape), in_panels},
+                                    wanted,
+                                    std::move(produce),
+                                    std::move(weights),
+                                    weight_shape});
   }
 
   void add(const std::string& name, const Shape& shape) {
@@ -229,19 +259,21 @@ class Exporter {
     const bool llama = config_.model_type == "llama";
     const bool query = llama && target.name.find(".attn_q.") != std::string::npos;
     const bool key = llama && target.name.find(".attn_k.") != std::string::npos;
-    Item& item =
-        push(target.name, std::move(extents), [this, name, shape, query, key](const auto& take) {
-          AlignedBuffer<float> values = weights_.read(name, shape);
-          if (query || key) {
-            values =
-                pairs_from_halves(query ? config_.num_attention_heads : config_.num_key_value_heads,
-                                  config_.head_dim, values);
-          }
-          take(values.span());
-        });
-    if (query || key || shape.rank() != 2) return;
-    item.weights = {name};
-    item.weight_shape = shape;
+    std::int64_t heads = query ? config_.num_attention_heads
+                         : key ? config_.num_key_value_heads
+                               : 0;
+    std::vector<std::string> weights;
+    if (shape.rank() == 2) weights = {name};
+    Item& item = push(target.name, std::move(extents), {}, std::move(weights), shape);
+    if (item.spec.panels) heads = 0;  // those are for us alone
+    item.pair_heads = heads;
+    item.produce = [this, name, shape, heads](const auto& take) {
+      AlignedBuffer<float> values = weights_.read(name, shape);
+      if (heads > 0) {
+        values = pairs_from_halves<float>(heads, config_.head_dim, values.span());
+      }
+      take(values.span());
+    };
   }
 
   void add_experts(const std::string& first, const std::string& target, const Shape& shape) {
@@ -251,14 +283,10 @@ class Exporter {
       names.push_back(first);
       names.back().replace(at, 1, fmt::to_string(expert));
     }
-    Item& item = push(target, {config_.n_routed_experts, shape[0], shape[1]},
-                      [this, names, shape](const auto& take) {
-                        for (const std::string& name : names) {
-                          take(weights_.read(name, shape).span());
-                        }
-                      });
-    item.weights = std::move(names);
-    item.weight_shape = shape;
+    const auto produce = [this, names, shape](const auto& take) {
+      for (const std::string& name : names) take(weights_.read(name, shape).span());
+    };
+    push(target, {config_.n_routed_experts, shape[0], shape[1]}, produce, std::move(names), shape);
   }
 
   // The key half transposed per head, [heads, latent, nope], and the value half.
@@ -267,7 +295,11 @@ class Exporter {
         target.substr(0, target.size() - std::string_view("kv_b.weight").size());
     const std::int64_t heads = config_.num_attention_heads, latent = config_.kv_lora_rank;
     const std::int64_t nope = config_.qk_nope_head_dim, value = config_.v_head_dim;
-    push(layer + "k_b.weight", {heads, latent, nope}, [=, this](const auto& take) {
+    const auto half = [&](const char* other) {
+      std::string weight = name;
+      return std::vector{weight.replace(weight.find("kv_b_proj"), 9, other)};
+    };
+    const auto keys = [=, this](const auto& take) {
       const AlignedBuffer<float> joined = weights_.read(name, shape);
       std::vector<float> transposed(static_cast<std::size_t>(latent * nope));
       for (std::int64_t head = 0; head < heads; ++head) {
@@ -279,14 +311,18 @@ class Exporter {
         }
         take(transposed);
       }
-    });
-    push(layer + "v_b.weight", {heads, value, latent}, [=, this](const auto& take) {
+    };
+    const auto values = [=, this](const auto& take) {
       const AlignedBuffer<float> joined = weights_.read(name, shape);
       for (std::int64_t head = 0; head < heads; ++head) {
         const float* from = joined.data() + (head * (nope + value) + nope) * latent;
         take(std::span(from, static_cast<std::size_t>(value * latent)));
       }
-    });
+    };
+    push(layer + "k_b.weight", {heads, latent, nope}, keys, half("k_b_proj"),
+         Shape({heads, latent, nope}));
+    push(layer + "v_b.weight", {heads, value, latent}, values, half("v_b_proj"),
+         Shape({heads, value, latent}));
   }
 
   void add_rope_factors() {
@@ -302,20 +338,76 @@ class Exporter {
   const WeightSource& weights_;
   const ModelConfig& config_;
   const GgufRecipe& recipe_;
+  bool panels_;
   std::vector<Item> items_;
 };
 
-// Blocks that the source has in the tensor's type already are copied; false if there is another.
-bool copy_blocks(const WeightSource& weights, const Item& item, GgufWriter& writer) {
-  const auto is_same = [&](const std::string& name) {
-    const std::optional<StoredRows> rows = weights.stored(name, item.weight_shape);
-    return rows && rows->type == item.spec.type;
-  };
-  if (item.weights.empty() || !std::ranges::all_of(item.weights, is_same)) return false;
-  for (const std::string& name : item.weights) {
-    writer.append(item.spec.name, weights.stored(name, item.weight_shape)->bytes);
+// Writes tensors' matrices, as blocks that come in rows of Hugging Face's order.
+class MatrixWriter {
+ public:
+  MatrixWriter(Backend& backend, const WeightSource& weights, GgufWriter& writer)
+      : backend_(backend), weights_(weights), writer_(writer) {}
+
+  void append(const Item& item, std::span<const std::byte> blocks) {
+    if (!item.spec.panels) {
+      writer_.append(item.spec.name, blocks);
+      return;
+    }
+    PackedMatrix packed;
+    pack_stored(backend_, item.spec.type, blocks, item.rows(), item.columns(),
+                QuantizedProduct::int8, packed);
+    writer_.append(item.spec.name,
+                   std::span(packed.quantized(), static_cast<std::size_t>(packed.bytes())));
   }
-  return true;
+
+  // What the source has in the tensor's type already is written as it is; false if there is other.
+  bool copy(const Item& item) {
+    const auto can_copy = [&](const std::string& name) {
+      const std::optional<StoredRows> rows = weights_.stored(name, item.weight_shape);
+      return rows && rows->type == item.spec.type &&
+             !(rows->panels && item.weight_shape.rank() != 2);
+    };
+    if (item.weights.empty() || !std::ranges::all_of(item.weights, can_copy)) return false;
+    for (const std::string& name : item.weights) {
+      copy(item, *weights_.stored(name, item.weight_shape));
+    }
+    return true;
+  }
+
+ private:
+  void copy(const Item& item, const StoredRows& stored) {
+    if (stored.panels && item.spec.panels) {
+      writer_.append(item.spec.name, stored.bytes);
+      return;
+    }
+    AlignedBuffer<std::byte> unpacked;
+    std::span<const std::byte> blocks = stored.bytes;
+    if (stored.panels) blocks = stored.rows(item.weight_shape, 0, item.rows(), unpacked);
+    if (item.pair_heads == 0) return append(item, blocks);
+    const std::int64_t head_dim = item.rows() / item.pair_heads;
+    append(item, pairs_from_halves(item.pair_heads, head_dim, blocks).span());
+  }
+
+  Backend& backend_;
+  const WeightSource& weights_;
+  GgufWriter& writer_;
+};
+
+// Of a file whose types are those of its source: that of the recipe with most of its values.
+std::uint32_t kept_file_type(const std::vector<Item>& items) {
+  std::map<GgmlType, std::int64_t> values;
+  for (const Item& item : items) {
+    if (item.spec.shape.size() >= 2) values[item.spec.type] += item.rows() * item.columns();
+  }
+  const bool mixed = values.contains(GgmlType::q4_k) && values.contains(GgmlType::q6_k);
+  const auto most = std::ranges::max_element(
+      values, {}, [](const auto& type_and_count) { return type_and_count.second; });
+  const GgmlType type = mixed ? GgmlType::q4_k : most->first;
+  const auto recipe = std::ranges::find_if(kRecipes, [&](const NamedRecipe& known) {
+    return known.type == type && known.mixed == mixed && !known.keep;
+  });
+  R1_CHECK(recipe != kRecipes.end(), "type {}", name_of(type));
+  return recipe->file_type;
 }
 
 }  // namespace
@@ -325,7 +417,7 @@ GgufRecipe parse_gguf_recipe(std::string_view name) {
   for (const char c : name) upper += static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   std::string choices;
   for (const NamedRecipe& recipe : kRecipes) {
-    if (recipe.name == upper) return {upper, recipe.type, recipe.mixed};
+    if (recipe.name == upper) return {upper, recipe.type, recipe.mixed, recipe.keep};
     choices += fmt::format("{}{}", choices.empty() ? "" : ", ", recipe.name);
   }
   throw Error("type", fmt::format("\"{}\" is not a type of GGUF weights", name), choices);
@@ -375,7 +467,9 @@ std::vector<WrittenTensor> write_gguf(const fs::path& path, const WeightSource& 
   metadata.set("general.architecture", architecture_of(config));
   metadata.set("general.type", std::string_view("model"));
   metadata.set("general.name", options.name);
-  metadata.set("general.file_type", recipe->file_type);
+  Exporter exporter(weights, options.recipe, options.panels);
+  metadata.set("general.file_type",
+               recipe->keep ? kept_file_type(exporter.items()) : recipe->file_type);
   metadata.set("general.quantization_version", std::uint32_t{2});
   describe(config, gguf_prediction_modules(weights.config()), metadata);
   describe(tokenizer, config.vocab_size, options.pre_tokenizer, metadata);
@@ -384,21 +478,21 @@ std::vector<WrittenTensor> write_gguf(const fs::path& path, const WeightSource& 
   }
   if (options.describe_use) options.describe_use(metadata);
 
-  Exporter exporter(weights, options.recipe);
   std::vector<GgufTensorSpec> specs;
   for (const Item& item : exporter.items()) specs.push_back(item.spec);
   GgufWriter writer(path, metadata, std::move(specs));
-  ThreadPool pool(options.threads);
+  Backend backend(options.threads);
+  MatrixWriter matrices(backend, weights, writer);
   std::vector<WrittenTensor> written;
   for (const Item& item : exporter.items()) {
     WrittenTensor& tensor = written.emplace_back();
-    tensor = {item.spec.name, item.spec.type, item.wanted};
+    tensor = {item.spec.name, item.spec.type, item.wanted, item.spec.panels};
     if (options.progress) options.progress(std::ssize(written), std::ssize(exporter.items()));
     const std::string where = fmt::format("{}: tensor \"{}\"", path.native(), item.spec.name);
-    if (copy_blocks(weights, item, writer)) continue;
+    if (matrices.copy(item)) continue;
     item.produce([&](std::span<const float> values) {
-      const EncodedValues encoded = encode_values(pool, item.spec.type, values, where);
-      writer.append(item.spec.name, std::span<const std::byte>(encoded.blocks));
+      const EncodedValues encoded = encode_values(backend, item.spec.type, values, where);
+      matrices.append(item, encoded.blocks);
       tensor.squares += encoded.squares;
       tensor.difference += encoded.difference;
     });

@@ -208,11 +208,11 @@ TEST_F(GgufModelTest, TheNumberOfThreadsDoesNotShowAndErrorsAreThoseOfTheFile) {
 }
 
 TEST(GgufEncode, AValueThatDoesNotFitIsNamedFromAnyThread) {
-  ThreadPool pool(3);
+  Backend backend(3);
   std::vector<float> values(200'000, 1.0f);
   values[150'000] = 1e30f;
   try {
-    encode_values(pool, GgmlType::q8_0, values, "the tensor");
+    encode_values(backend, GgmlType::q8_0, values, "the tensor");
     ADD_FAILURE() << "taken";
   } catch (const Error& error) {
     EXPECT_THAT(error.what(), HasSubstr("the tensor"));

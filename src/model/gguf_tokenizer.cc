@@ -1,7 +1,7 @@
 #include "model/gguf_tokenizer.h"
 
 #include <algorithm>
-#include <map>
+#include <unordered_map>
 
 #include "base/error.h"
 #include "model/weight_source.h"
@@ -135,7 +135,8 @@ text::Tokenizer tokenizer_from_gguf(const GgufMetadata& metadata, std::string_vi
   spec.nfc = family.nfc;
   spec.ignore_merges = family.ignore_merges;
   spec.vocab.resize(tokens.size());
-  std::map<std::string_view, std::int32_t> ids;
+  std::unordered_map<std::string_view, std::int32_t> ids;
+  ids.reserve(tokens.size());
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     const std::int32_t type = types.empty() ? 1 : types[i];
     if (type == kUnused || tokens[i].empty()) continue;

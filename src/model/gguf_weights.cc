@@ -9,7 +9,6 @@
 
 #include "base/error.h"
 #include "model/rope.h"
-#include "quant/ggml_blocks.h"
 
 namespace r1 {
 namespace {
@@ -39,6 +38,8 @@ constexpr std::array kInLayer = std::to_array<NamePair>({
     {"self_attn.kv_a_proj_with_mqa", "attn_kv_a_mqa"},
     {"self_attn.kv_a_layernorm", "attn_kv_a_norm"},
     {"self_attn.kv_b_proj", "attn_kv_b"},
+    {"self_attn.k_b_proj", "attn_k_b"},  // its halves (weight_source.h)
+    {"self_attn.v_b_proj", "attn_v_b"},
     {"mlp.gate_proj", "ffn_gate"},
     {"mlp.up_proj", "ffn_up"},
     {"mlp.down_proj", "ffn_down"},
@@ -239,8 +240,7 @@ class GgufWeights : public WeightSource {
     StoredTensors contents;
     for (const GgufTensor& tensor : file_.tensors()) {
       ++contents.count;
-      contents.values[ggml_type_name(tensor.type_number)] +=
-          static_cast<std::int64_t>(tensor.elements());
+      contents.values[tensor.type_name()] += static_cast<std::int64_t>(tensor.elements());
     }
     return contents;
   }
@@ -250,7 +250,7 @@ class GgufWeights : public WeightSource {
     if (found.name.ends_with("attn_kv_b.weight") && !file_.has(found.name)) {
       return read_split_latent_up(found.name.substr(0, found.name.size() - 11), shape);
     }
-    AlignedBuffer<float> values = read_tensor(found, shape);
+    AlignedBuffer<float> values = load_f32(find(found, shape));
     const std::int64_t heads = heads_stored_as_pairs(found.name);
     if (heads == 0) return values;
     return halves_from_pairs<float>(heads, config_.head_dim, shape.count() / shape[0],
@@ -260,8 +260,9 @@ class GgufWeights : public WeightSource {
   std::optional<StoredRows> stored(const std::string& name, const Shape& shape) const override {
     const GgufName found = gguf_name_of(name);
     if (!file_.has(found.name)) return std::nullopt;
-    const Slice slice = find(found, shape);
-    StoredRows rows{slice.type, slice.bytes, {}, true};
+    const GgufTensor slice = find(found, shape);
+    StoredRows rows{
+        .type = *slice.type, .bytes = slice.bytes, .mapped = true, .panels = slice.panels};
     if (const std::int64_t heads = heads_stored_as_pairs(found.name); heads != 0) {
       const auto row_bytes = static_cast<std::int64_t>(slice.bytes.size()) / shape[0];
       rows.owned = halves_from_pairs(heads, config_.head_dim, row_bytes, slice.bytes);
@@ -272,47 +273,35 @@ class GgufWeights : public WeightSource {
   }
 
  private:
-  // Heads of a tensor whose rows lie in Llama's order; none of any other.
+  // Heads of a tensor whose rows lie in Llama's order; none of any other. Panels hold them in ours.
   std::int64_t heads_stored_as_pairs(const std::string& name) const {
-    if (config_.model_type != "llama") return 0;
+    if (config_.model_type != "llama" || file_.at(name).panels) return 0;
     if (name.find(".attn_q.") != std::string::npos) return config_.num_attention_heads;
     if (name.find(".attn_k.") != std::string::npos) return config_.num_key_value_heads;
     return 0;
   }
 
   // A tensor, or one slice of its outermost axis.
-  struct Slice {
-    GgmlType type;
-    std::span<const std::byte> bytes;
-  };
-  Slice find(const GgufName& wanted, const Shape& shape) const {
-    const GgufTensor& tensor = file_.at(wanted.name);
-    std::vector<std::int64_t> extents = tensor.shape;
-    std::span<const std::byte> bytes = tensor.bytes;
+  GgufTensor find(const GgufName& wanted, const Shape& shape) const {
+    GgufTensor tensor = file_.at(wanted.name);
     bool fits = true;
     if (wanted.slice >= 0) {
-      fits = !extents.empty() && wanted.slice < extents.front();
+      fits = !tensor.shape.empty() && wanted.slice < tensor.shape.front();
       if (fits) {
-        const std::size_t slice = bytes.size() / static_cast<std::size_t>(extents.front());
-        bytes = bytes.subspan(static_cast<std::size_t>(wanted.slice) * slice, slice);
-        extents.erase(extents.begin());
+        const std::size_t slice =
+            tensor.bytes.size() / static_cast<std::size_t>(tensor.shape.front());
+        tensor.bytes = tensor.bytes.subspan(static_cast<std::size_t>(wanted.slice) * slice, slice);
+        tensor.shape.erase(tensor.shape.begin());
       }
     }
     std::vector<std::int64_t> expected;
     for (int axis = 0; axis < shape.rank(); ++axis) expected.push_back(shape[axis]);
-    if (!fits || extents != expected) {
+    if (!fits || tensor.shape != expected) {
       throw Error(where_,
                   fmt::format("tensor \"{}\" is [{}], but the metadata asks for [{}]", wanted.name,
-                              fmt::join(extents, ", "), fmt::join(expected, ", ")));
+                              fmt::join(tensor.shape, ", "), fmt::join(expected, ", ")));
     }
-    return {*tensor.type, bytes};
-  }
-
-  AlignedBuffer<float> read_tensor(const GgufName& wanted, const Shape& shape) const {
-    const Slice slice = find(wanted, shape);
-    AlignedBuffer<float> values(static_cast<std::size_t>(shape.count()), Fill::none);
-    dequantize(slice.type, slice.bytes, values.span());
-    return values;
+    return tensor;
   }
 
   // kv_b_proj [heads * (nope + value), latent] of the halves attn_k_b [heads, latent, nope] and
@@ -322,9 +311,9 @@ class GgufWeights : public WeightSource {
     const std::int64_t nope = config_.qk_nope_head_dim, value = config_.v_head_dim;
     R1_CHECK(shape == Shape({heads * (nope + value), latent}), "{}", to_string(shape));
     const AlignedBuffer<float> keys =
-        read_tensor({layer + "k_b.weight"}, Shape({heads, latent, nope}));
+        load_f32(find({layer + "k_b.weight"}, Shape({heads, latent, nope})));
     const AlignedBuffer<float> values =
-        read_tensor({layer + "v_b.weight"}, Shape({heads, value, latent}));
+        load_f32(find({layer + "v_b.weight"}, Shape({heads, value, latent})));
     AlignedBuffer<float> joined(static_cast<std::size_t>(shape.count()), Fill::none);
     for (std::int64_t head = 0; head < heads; ++head) {
       float* to = joined.data() + head * (nope + value) * latent;

@@ -142,7 +142,7 @@ std::unique_ptr<Model> Model::load(Backend& backend, std::shared_ptr<const Weigh
     }
   }
   model->read_weights(backend, options);
-  if (model->expert_memory_ == nullptr) model->source_.reset();
+  if (options.training) model->source_.reset();
   model->version_ = 1;
   if (options.training) model->allocate_gradients();
   return model;
@@ -152,6 +152,7 @@ void Model::place_experts(const LoadOptions& options) {
   const std::vector<MixtureOfExperts*> layers = mixtures();
   if (layers.empty()) return;
   std::int64_t slot_bytes = 0, slots = 0;
+  bool in_file = true;
   for (MixtureOfExperts* layer : layers) {
     for (ExpertWeight& expert : layer->experts()) {
       for (LinearWeight* linear : {&expert.gate, &expert.up, &expert.down}) {
@@ -162,16 +163,19 @@ void Model::place_experts(const LoadOptions& options) {
                       "convert the model to GGUF, or give no budget");
         }
         linear->weight.stored->product = options.quantized;
+        in_file = in_file && linear->weight.stored->panels;
       }
       slot_bytes = std::max(slot_bytes, ExpertMemory::bytes_for(expert));
       ++slots;
     }
   }
+  if (in_file && options.memory == 0) return;  // they are multiplied where they lie
   if (options.memory > 0) {
     const MemoryPlan plan = plan_memory(*source_, {});
     slots = std::min(slots, (options.memory - plan.weights() + plan.routed_experts) / slot_bytes);
   }
-  expert_memory_ = std::make_unique<ExpertMemory>(slots, slot_bytes, config_.n_routed_experts);
+  expert_memory_ =
+      std::make_unique<ExpertMemory>(slots, slot_bytes, config_.n_routed_experts, in_file);
   for (MixtureOfExperts* layer : layers) layer->use(*expert_memory_);
 }
 
@@ -195,7 +199,7 @@ void Model::read_weights(Backend& backend, const LoadOptions& options) {
       // The routing bias has no working copy: it is read as it is.
       if (weight.trainable) weight.value = {};
       if (!weight.stored || (expert_memory_ != nullptr && is_routed_expert(weight.name))) return;
-      if (weight.stored->mapped) have_read(weight.stored->bytes);
+      if (weight.stored->mapped && !weight.stored->panels) have_read(weight.stored->bytes);
       weight.stored.reset();
     });
   }
@@ -210,9 +214,8 @@ void Model::read_weights(Backend& backend, const LoadOptions& options) {
     expert_memory_->require(backend, layer->experts(), all);
   }
   if (room < 0) return;
-  // All are there for good: the file is not needed any more.
+  // All are there for good.
   visit_weights([](Weight& weight) { weight.stored.reset(); });
-  source_.reset();
 }
 
 std::unique_ptr<Model> Model::load(Backend& backend, const std::filesystem::path& path,

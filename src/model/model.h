@@ -101,7 +101,7 @@ class Model {
   TableWeight final_norm_;
   LinearWeight head_;
   std::vector<MultiTokenPrediction> predictors_;
-  // While experts are read on demand.
+  // For inference: the embedding, panels and experts that are read on demand stay in its files.
   std::shared_ptr<const WeightSource> source_;
   std::unique_ptr<ExpertMemory> expert_memory_;
 };

@@ -74,6 +74,7 @@ AlignedBuffer<float> RandomWeights::read(const std::string& name, const Shape& s
 }
 
 std::optional<StoredRows> RandomWeights::stored(const std::string& name, const Shape& shape) const {
+  if (shape.rank() != 2) return std::nullopt;
   const GgmlType type = type_of(name, shape);
   return StoredRows{type, pools_.at(type).span(0, matrix_bytes(type, shape))};
 }

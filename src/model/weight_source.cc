@@ -46,14 +46,15 @@ class HfWeights : public WeightSource {
   }
 
   std::optional<StoredRows> stored(const std::string& name, const Shape& shape) const override {
+    if (shape.rank() != 2) return std::nullopt;
     const TensorInfo& tensor = checked(name, shape);
     switch (tensor.dtype) {
       case DType::f32:
-        return StoredRows{GgmlType::f32, tensor.bytes, {}, true};
+        return StoredRows{.type = GgmlType::f32, .bytes = tensor.bytes, .mapped = true};
       case DType::bf16:
-        return StoredRows{GgmlType::bf16, tensor.bytes, {}, true};
+        return StoredRows{.type = GgmlType::bf16, .bytes = tensor.bytes, .mapped = true};
       case DType::f16:
-        return StoredRows{GgmlType::f16, tensor.bytes, {}, true};
+        return StoredRows{.type = GgmlType::f16, .bytes = tensor.bytes, .mapped = true};
       default:
         return std::nullopt;
     }

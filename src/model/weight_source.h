@@ -33,8 +33,10 @@ class WeightSource {
   virtual StoredTensors contents() const = 0;
   // The values of a weight. Throws Error naming the tensor that is missing or has other extents.
   virtual AlignedBuffer<float> read(const std::string& name, const Shape& shape) const = 0;
-  // The same as the file holds them, where a row of theirs is a run of whole blocks; nothing where
-  // it is not, and read() must convert. Views of the file live as long as the source.
+  // The same as the file holds them, where a row of theirs is a run of whole blocks, or in panels;
+  // nothing where it is not, and read() must convert. Views of the file live as long as the source.
+  // Of DeepSeek's kv_b_proj some files have the halves instead, which go by names of their own:
+  // k_b_proj [heads, latent, nope], transposed, and v_b_proj [heads, value, latent].
   virtual std::optional<StoredRows> stored(const std::string& name, const Shape& shape) const = 0;
 };
 

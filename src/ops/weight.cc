@@ -32,8 +32,19 @@ std::size_t StoredRows::row_bytes(std::int64_t row_size) const {
   return static_cast<std::size_t>(row_size) / block.values * block.bytes;
 }
 
+std::span<const std::byte> StoredRows::rows(const Shape& shape, std::int64_t first,
+                                            std::int64_t count,
+                                            AlignedBuffer<std::byte>& unpacked) const {
+  const std::size_t size = row_bytes(shape[1]), wanted = static_cast<std::size_t>(count) * size;
+  if (!panels) return bytes.subspan(static_cast<std::size_t>(first) * size, wanted);
+  if (unpacked.size() != wanted) unpacked = AlignedBuffer<std::byte>(wanted, Fill::none);
+  unpack_stored(type, bytes, shape[0], shape[1], first, count, unpacked.span());
+  return unpacked.span();
+}
+
 StoredRows StoredRows::clone() const {
-  StoredRows copy{type, {}, AlignedBuffer<std::byte>(bytes.size(), Fill::none), false, product};
+  StoredRows copy{type,  {},     AlignedBuffer<std::byte>(bytes.size(), Fill::none),
+                  false, panels, product};
   std::ranges::copy(bytes, copy.owned.begin());
   copy.bytes = copy.owned.span();
   return copy;
@@ -42,12 +53,12 @@ StoredRows StoredRows::clone() const {
 void Weight::decode_stored(Backend& backend) {
   if (!stored) return;
   value = AlignedBuffer<float>(static_cast<std::size_t>(count()), Fill::none);
-  const std::int64_t row_size = shape[shape.rank() - 1];
-  const std::size_t row_bytes = stored->row_bytes(row_size);
-  backend.parallel_for(count() / row_size, [&](std::int64_t row) {
-    const auto r = static_cast<std::size_t>(row), size = static_cast<std::size_t>(row_size);
-    dequantize(stored->type, stored->bytes.subspan(r * row_bytes, row_bytes),
-               value.span(r * size, size));
+  const auto row_size = static_cast<std::size_t>(shape[1]);
+  backend.parallel_ranges(shape[0], kPanelWidth, [&](std::int64_t first, std::int64_t last) {
+    AlignedBuffer<std::byte> unpacked;
+    dequantize(stored->type, stored->rows(shape, first, last - first, unpacked),
+               value.span(static_cast<std::size_t>(first) * row_size,
+                          static_cast<std::size_t>(last - first) * row_size));
   });
   stored.reset();
 }
@@ -61,7 +72,11 @@ void LinearWeight::refresh(Backend& backend, Precision precision, bool training)
   if (weight.stored) {
     R1_CHECK(precision == Precision::bf16 && !training, "{} is stored", weight.name);
     const StoredRows& rows = *weight.stored;
-    pack_stored(backend, rows.type, rows.bytes, out, in, rows.product, forward);
+    if (rows.panels) {
+      view_stored(rows.type, rows.bytes, out, in, rows.product, forward);
+    } else {
+      pack_stored(backend, rows.type, rows.bytes, out, in, rows.product, forward);
+    }
     refresh_bias(backend, precision);
     return;
   }
@@ -105,7 +120,7 @@ void LatentUpWeight::refresh(Backend& backend, Precision precision, bool trainin
 void TableWeight::refresh(Backend& backend, Precision precision) {
   if (weight.stored && weight.shape.rank() == 2) {
     R1_CHECK(precision == Precision::bf16, "{} is stored", weight.name);
-    stored = weight.stored->clone();
+    stored = weight.stored->mapped ? weight.stored->view() : weight.stored->clone();
     return;
   }
   weight.decode_stored(backend);
@@ -118,9 +133,8 @@ void TableWeight::read_row(const VectorKernels& kernels, std::int64_t index, flo
     std::copy_n(working.data() + index * size, size, out);
     return;
   }
-  const std::size_t row_bytes = stored->row_bytes(size);
-  dequantize(stored->type,
-             stored->bytes.subspan(static_cast<std::size_t>(index) * row_bytes, row_bytes),
+  AlignedBuffer<std::byte> unpacked;
+  dequantize(stored->type, stored->rows(weight.shape, index, 1, unpacked),
              {out, static_cast<std::size_t>(size)});
   kernels.round_to_bf16_values(size, out, out);
 }

@@ -8,24 +8,31 @@
 #include <vector>
 
 #include "backend/matmul.h"
+#include "backend/stored_panels.h"
 #include "ops/tensor.h"
 #include "tensor/aligned_buffer.h"
 
 namespace r1 {
 
-// Values as a file holds them: row after row of blocks of one type. `owned` is used where the file
-// lays rows out otherwise, or is not there for as long.
+// Values of a matrix as a file holds them: row after row of blocks of one type, or the panels that
+// products read (backend/stored_panels.h). `owned` is used where the file lays rows out otherwise,
+// or is not there for as long.
 struct StoredRows {
   GgmlType type;
   std::span<const std::byte> bytes;
   AlignedBuffer<std::byte> owned = {};
-  bool mapped = false;                                // the bytes are a mapped file's
+  bool mapped = false;  // the bytes are a mapped file's
+  bool panels = false;  // ready to be multiplied: the bytes must outlive the weight
   QuantizedProduct product = QuantizedProduct::int8;  // how a quantised type is multiplied
 
   std::size_t row_bytes(std::int64_t row_size) const;
+  // Rows [first, first + count) of the matrix of that shape, as blocks: where they lie, or out of
+  // the panels, in `unpacked`.
+  std::span<const std::byte> rows(const Shape& shape, std::int64_t first, std::int64_t count,
+                                  AlignedBuffer<std::byte>& unpacked) const;
   // A copy that owns its bytes; a view of the same bytes, which must outlive it.
   StoredRows clone() const;
-  StoredRows view() const { return {type, bytes, {}, mapped, product}; }
+  StoredRows view() const { return {type, bytes, {}, mapped, panels, product}; }
 };
 
 // One parameter as the checkpoint knows it. `value` is the fp32 master; what a forward pass reads
@@ -59,7 +66,8 @@ struct LinearWeight {
   std::int64_t in_features() const { return weight.shape[1]; }
   bool has_bias() const { return bias.shape.rank() > 0; }
   // Packs the working copy. With a product in `precision`; stored rows are packed as they are, for
-  // products in bf16 or in the mode that is wanted for quantised ones.
+  // products in bf16 or in the mode that is wanted for quantised ones. Stored panels are multiplied
+  // where they lie.
   void refresh(Backend& backend, Precision precision, bool training);
   // With products in f32 of values rounded as `precision` asks: the router's gate.
   void refresh_f32(Backend& backend, Precision precision, bool training);
@@ -84,8 +92,9 @@ struct LatentUpWeight {
 // A vector (norm weight, bias) or a table of rows (embedding) read as numbers, not multiplied.
 struct TableWeight {
   Weight weight;
-  AlignedBuffer<float> working;      // rounded to bf16 values in bf16 precision
-  std::optional<StoredRows> stored;  // instead of `working`: a table is decoded row by row
+  AlignedBuffer<float> working;  // rounded to bf16 values in bf16 precision
+  // Instead of `working`: a table is decoded row by row. A mapped file's rows stay where they are.
+  std::optional<StoredRows> stored;
 
   const float* data() const { return working.data(); }
   // Row `index` as numbers, into out [row size].

@@ -1,6 +1,7 @@
 #include "reasoning/reasoning_model.h"
 
 #include <algorithm>
+#include <future>
 
 #include "base/error.h"
 #include "formats/gguf.h"
@@ -77,10 +78,11 @@ std::vector<std::int32_t> find_end_ids(const fs::path& model, const GenerationCo
   return ids;
 }
 
-PromptSide load_prompt_side(const fs::path& directory, Prompting prompting,
-                            std::int64_t vocab_size) {
+namespace {
+
+PromptSide make_prompt_side(const fs::path& directory, Prompting prompting,
+                            text::Tokenizer tokenizer, std::int64_t vocab_size) {
   const GenerationConfig generation = read_generation_config(directory);
-  text::Tokenizer tokenizer = load_model_tokenizer(directory);
   ChosenForm chosen = prompting == Prompting::kPlain
                           ? ChosenForm{text::PromptForm::plain(tokenizer), FormOrigin::kAsked}
                           : find_form(directory, generation, tokenizer);
@@ -107,10 +109,21 @@ PromptSide load_prompt_side(const fs::path& directory, Prompting prompting,
           sampling};
 }
 
+}  // namespace
+
+PromptSide load_prompt_side(const fs::path& directory, Prompting prompting,
+                            std::int64_t vocab_size) {
+  return make_prompt_side(directory, prompting, load_model_tokenizer(directory), vocab_size);
+}
+
 ReasoningModel load_reasoning_model(Backend& backend, const fs::path& directory,
                                     Prompting prompting, const LoadOptions& options) {
+  // A large vocabulary takes as long as the weights, so they are read at the same time.
+  std::future<text::Tokenizer> reading =
+      std::async(std::launch::async, [&] { return load_model_tokenizer(directory); });
   std::unique_ptr<Model> model = Model::load(backend, directory, options);
-  PromptSide side = load_prompt_side(directory, prompting, model->config().vocab_size);
+  PromptSide side =
+      make_prompt_side(directory, prompting, reading.get(), model->config().vocab_size);
   return {directory,
           std::move(model),
           std::move(side.tokenizer),

@@ -123,6 +123,13 @@ struct Tokenizer::State {
     return ids;
   }
 
+  // Whether the id is that of a byte-level token with these bytes; no other has them.
+  bool is_byte_level(std::int32_t id, std::string_view bytes) const {
+    if (!has_id(spec, id)) return false;
+    const VocabEntry& entry = spec.vocab[static_cast<std::size_t>(id)];
+    return entry.byte_level && entry.bytes == bytes;
+  }
+
   std::vector<BpeMerge> bpe_merges(std::string_view where) const {
     std::vector<BpeMerge> merges;
     merges.reserve(spec.merges.size());
@@ -137,21 +144,25 @@ struct Tokenizer::State {
       }
       const std::string bytes = spec.vocab[static_cast<std::size_t>(left)].bytes +
                                 spec.vocab[static_cast<std::size_t>(right)].bytes;
-      const auto result = by_bytes.find(bytes);
-      if (result == by_bytes.end()) {
-        throw Error(where,
-                    fmt::format("merge {} makes a token that is not in the vocabulary", rank));
+      // Vocabularies mostly list tokens in the order in which they are made.
+      std::int32_t result = merges.empty() ? -1 : merges.back().result + 1;
+      if (!is_byte_level(result, bytes)) {
+        const auto found = by_bytes.find(bytes);
+        if (found == by_bytes.end()) {
+          throw Error(where,
+                      fmt::format("merge {} makes a token that is not in the vocabulary", rank));
+        }
+        result = found->second;
       }
       // Else plain text could become a control token by merging.
-      if (is_control(result->second)) {
-        throw Error(where,
-                    fmt::format("merge {} makes the control token {}", rank, result->second));
+      if (is_control(result)) {
+        throw Error(where, fmt::format("merge {} makes the control token {}", rank, result));
       }
       const auto key = static_cast<std::uint64_t>(left) << 32 | static_cast<std::uint32_t>(right);
       if (!seen.emplace(key, rank).second) {
         throw Error(where, fmt::format("merge {} repeats an earlier one", rank));
       }
-      merges.push_back({left, right, result->second});
+      merges.push_back({left, right, result});
     }
     return merges;
   }

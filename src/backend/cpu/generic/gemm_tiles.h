@@ -42,8 +42,8 @@ class TileProduct {
 
  private:
   static constexpr std::int64_t kTileRows = 16, kPairRows = 32, kPairColumns = 32;
-  // kBlockRows x kBlock of A (1 MB) and two panels of B (64 KB) stay in L2, from which tiles load
-  // as fast as from L1; C is gone through once per kBlock.
+  // kBlockRows x kBlock of A (1 MB) and two panels of B (64 KB) stay in L2; C is gone through once
+  // per kBlock. Smaller blocks of B, for L1, would go through C more often, which costs more.
   static constexpr std::int64_t kBlockRows = 512, kBlock = 1024;
   static constexpr std::int64_t kCopyStride = kBlock + kBf16KBlock;
   static constexpr std::int64_t kLine = 64 / sizeof(bf16);
@@ -155,9 +155,12 @@ class TileProduct {
     }
   }
 
+  // Not inlined: among the callers' variables its addresses would not all find registers.
   template <bool kBottom, bool kRight>
-  void multiply_tiles(const bf16* a, std::int64_t lda, const bf16* const (&b)[2], float* c,
-                      std::int64_t ldc, std::int64_t count, bool from_c, Ahead& ahead) {
+  __attribute__((noinline)) void multiply_tiles(const bf16* a, std::int64_t lda,
+                                                const bf16* const (&b)[2], float* c,
+                                                std::int64_t ldc, std::int64_t count, bool from_c,
+                                                Ahead& ahead) {
     const std::int64_t a_bytes = lda * static_cast<std::int64_t>(sizeof(bf16));
     const std::int64_t c_bytes = ldc * static_cast<std::int64_t>(sizeof(float));
     constexpr std::int64_t kRowBytes = kPanelWidth * 2 * static_cast<std::int64_t>(sizeof(bf16));
@@ -199,7 +202,7 @@ class TileProduct {
   const bf16* const a_;
   const bf16* const panels_;
   float* const c_;
-  alignas(64) float c_copy_[kPairRows * kPairColumns] = {};
+  alignas(64) float c_copy_[kPairRows * kPairColumns];
   alignas(64) bf16 a_copy_[kPairRows * kCopyStride];
 };
 
