@@ -2,6 +2,7 @@
 # From a bare Debian to a chat with the bundled nano R1-Zero.
 #
 #   ./quickstart.sh         install what is missing, build, chat (without a terminal: one problem)
+#   ./quickstart.sh serve   the same, then serve that model at http://127.0.0.1:8080
 #   ./quickstart.sh train   the same, then train that model anew and measure it
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -40,6 +41,14 @@ chat() {
   exec "$r1" run "$model" "$problem"
 }
 
+serve() {
+  [[ -f $model/config.json ]] || {
+    say "error: $model is not here; ./quickstart.sh train makes such a model in about 70 minutes"
+    exit 1
+  }
+  exec "$r1" serve "$model" "$@"
+}
+
 # Each step goes on where an earlier run of it was stopped.
 train() {
   say "1 of 4: a base model from generated text"
@@ -62,6 +71,10 @@ case ${1:-} in
   '')
     build
     chat
+    ;;
+  serve)
+    build
+    serve "${@:2}"
     ;;
   train)
     build

@@ -8,3 +8,5 @@ cmake --preset release
 cmake --build --preset release --parallel "$(nproc)"
 scripts/check-floors.py
 ctest --test-dir build/release --output-on-failure
+scripts/test-clients.sh
+scripts/test-web.sh

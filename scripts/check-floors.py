@@ -17,7 +17,7 @@ FLOORS = [
     ["ops", "text", "formats", "plot"],
     ["hub", "model"],
     ["engine"],
-    ["tasks"],
+    ["tasks", "reasoning"],
     ["train", "eval", "serve"],
     ["cli"],
 ]

@@ -1,14 +1,18 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that building and testing need. Does nothing, quickly, when all of
-# them are there.
+# Installs the Debian packages that building and testing need, or those that are named. Does nothing,
+# quickly, when all of them are there.
+#
+#   scripts/install-packages.sh [PACKAGE...]
 set -euo pipefail
 
 packages=(
   build-essential cmake ninja-build pkg-config clang-format python3
   libfmt-dev libyaml-cpp-dev nlohmann-json3-dev libpcre2-dev libicu-dev libcli11-dev
-  libprotobuf-dev protobuf-compiler libcurl4-openssl-dev libssl-dev ca-certificates
+  libprotobuf-dev protobuf-compiler libcurl4-openssl-dev libssl-dev libboost-dev ca-certificates
+  libsqlite3-dev prometheus-cpp-dev
   libgtest-dev libgmock-dev
 )
+[[ $# -eq 0 ]] || packages=("$@")
 
 if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
   echo "This is not Debian: install the equivalents of: ${packages[*]}" >&2

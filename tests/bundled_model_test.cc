@@ -6,7 +6,7 @@
 #include <bit>
 #include <filesystem>
 
-#include "eval/ask.h"
+#include "reasoning/ask.h"
 #include "tasks/grade.h"
 #include "tasks/task.h"
 
@@ -26,13 +26,13 @@ TEST(BundledModel, SameBitsOnEveryInstructionSetAndThreadCount) {
   for (const Isa isa : supported_isas()) {
     for (const int threads : {1, 2, 3}) {
       Backend backend(threads, isa);
-      const eval::ReasoningModel model = eval::load_reasoning_model(backend, kModel);
+      const reasoning::ReasoningModel model = reasoning::load_reasoning_model(backend, kModel);
       Engine engine(backend, *model.model);
-      eval::AskOptions options;
+      reasoning::AskOptions options;
       options.sampling = model.sampling;
       options.max_tokens = 192;
-      const eval::Answer answer =
-          eval::ask(engine, model, eval::question("Solve 3x + 7 = 31 for x."), options);
+      const reasoning::Answer answer =
+          reasoning::ask(engine, model, reasoning::question("Solve 3x + 7 = 31 for x."), options);
       EXPECT_TRUE(answer.well_formed) << answer.text;
       EXPECT_EQ(answer.answer, "8") << answer.text;
       if (first.empty()) first = answer.tokens;
@@ -51,7 +51,7 @@ TEST(BundledModel, SpeculationChangesNoBit) {
   const tasks::Task& task = tasks::find_task("knights");  // they repeat themselves
   for (const Isa isa : supported_isas()) {
     Backend backend(2, isa);
-    const eval::ReasoningModel model = eval::load_reasoning_model(backend, kModel);
+    const reasoning::ReasoningModel model = reasoning::load_reasoning_model(backend, kModel);
     const auto twin = Model::load(backend, kModel, LoadOptions{});
     Engine plain(backend, *model.model);
     for (const DraftSource source :
@@ -63,7 +63,7 @@ TEST(BundledModel, SpeculationChangesNoBit) {
       const std::uint32_t problems = isa == choose_isa() ? 6 : 1;
       for (std::uint32_t i = 0; i < problems; ++i) {
         const tasks::Problem problem = task.generate(tasks::Split::kHeldOut, 6, i);
-        eval::AskOptions options;
+        reasoning::AskOptions options;
         options.sampling.temperature = i % 3 == 0 ? 0.0f : 0.8f;
         options.sampling.top_p = i % 3 == 1 ? 0.9f : 1.0f;
         options.sampling.repetition_penalty = i % 2 == 0 ? 1.0f : 1.05f;
@@ -74,10 +74,10 @@ TEST(BundledModel, SpeculationChangesNoBit) {
         const auto collect = [](std::string& text) {
           return [&text](const text::SectionEvent& event) { text += event.text; };
         };
-        const eval::Answer wanted =
-            eval::ask(plain, model, model.pose(problem.question), options, collect(wanted_shown));
-        const eval::Answer answer =
-            eval::ask(engine, model, model.pose(problem.question), options, collect(shown));
+        const reasoning::Answer wanted = reasoning::ask(plain, model, model.pose(problem.question),
+                                                        options, collect(wanted_shown));
+        const reasoning::Answer answer =
+            reasoning::ask(engine, model, model.pose(problem.question), options, collect(shown));
         EXPECT_EQ(answer.text, wanted.text);
         EXPECT_EQ(shown, wanted_shown);
         EXPECT_EQ(answer.finish, wanted.finish);
@@ -98,16 +98,16 @@ TEST(BundledModel, SpeculationChangesNoBit) {
 // Well below what was measured (93 of 100): the module was trained and is wired as in training.
 TEST(BundledModel, ItsPredictionModuleIsMostlyRight) {
   Backend backend(2);
-  const eval::ReasoningModel model = eval::load_reasoning_model(backend, kModel);
+  const reasoning::ReasoningModel model = reasoning::load_reasoning_model(backend, kModel);
   EngineOptions engine_options;
   engine_options.speculation = {DraftSource::prediction_module, 1, nullptr};
   Engine engine(backend, *model.model, engine_options);
   const tasks::Task& task = tasks::find_task("gcd");
   for (std::uint64_t i = 0; i < 10; ++i) {
-    eval::AskOptions options;
+    reasoning::AskOptions options;
     options.max_tokens = 192;
-    eval::ask(engine, model, model.pose(task.generate(tasks::Split::kHeldOut, 5, i).question),
-              options);
+    reasoning::ask(engine, model, model.pose(task.generate(tasks::Split::kHeldOut, 5, i).question),
+                   options);
   }
   const SpeculationStats& stats = engine.stats().speculation;
   EXPECT_GT(stats.total_drafted(), 100);
@@ -117,17 +117,18 @@ TEST(BundledModel, ItsPredictionModuleIsMostlyRight) {
 // Half of what was measured, so that only a broken model or engine fails.
 TEST(BundledModel, SolvesHeldOutProblems) {
   Backend backend(2);
-  const eval::ReasoningModel model = eval::load_reasoning_model(backend, kModel);
+  const reasoning::ReasoningModel model = reasoning::load_reasoning_model(backend, kModel);
   Engine engine(backend, *model.model);
   const tasks::Task& task = tasks::find_task("linear");
   int correct = 0;
   constexpr int kProblems = 40;
   for (std::uint64_t i = 0; i < kProblems; ++i) {
     const tasks::Problem problem = task.generate(tasks::Split::kHeldOut, 5, i);
-    eval::AskOptions options;
+    reasoning::AskOptions options;
     options.sampling = model.sampling;
     options.max_tokens = 192;
-    const eval::Answer answer = eval::ask(engine, model, model.pose(problem.question), options);
+    const reasoning::Answer answer =
+        reasoning::ask(engine, model, model.pose(problem.question), options);
     correct += tasks::grade(problem, answer.text).correct ? 1 : 0;
   }
   EXPECT_GE(correct, kProblems * 4 / 10);

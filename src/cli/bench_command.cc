@@ -67,7 +67,7 @@ void print(const Options& options, const train::BenchmarkResult& result) {
 void run_speculation(const Options& options) {
   if (options.model.empty()) throw UsageError("--speculate", "needs --model MODEL");
   Backend backend(thread_count(options.threads));
-  const eval::ReasoningModel model = eval::load_reasoning_model(backend, options.model);
+  const reasoning::ReasoningModel model = reasoning::load_reasoning_model(backend, options.model);
   const Speculation speculation = load_speculation(backend, options.speculation, model);
   eval::SpeculationBenchmarkOptions benchmark;
   benchmark.speculation = speculation.options;

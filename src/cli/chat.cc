@@ -50,27 +50,28 @@ std::uint64_t fresh_seed() {
 
 }  // namespace
 
-double prompt_tokens_per_second(const eval::Answer& answer) {
+double prompt_tokens_per_second(const reasoning::Answer& answer) {
   if (answer.first_token_seconds <= 0.0) return 0.0;
   return static_cast<double>(answer.prompt.size()) / answer.first_token_seconds;
 }
 
-double tokens_per_second(const eval::Answer& answer) {
+double tokens_per_second(const reasoning::Answer& answer) {
   const double seconds = answer.seconds - answer.first_token_seconds;
   if (seconds <= 0.0) return 0.0;
   return static_cast<double>(answer.tokens.size() - 1) / seconds;
 }
 
-std::string timing_line(const eval::Answer& answer) {
+std::string timing_line(const reasoning::Answer& answer) {
   return fmt::format(
       "prompt {} tokens, {:.0f} tokens/s; answer {} tokens, {:.0f} tokens/s; first token after "
       "{:.1f} ms; {}",
       answer.prompt.size(), prompt_tokens_per_second(answer), answer.tokens.size(),
-      tokens_per_second(answer), 1e3 * answer.first_token_seconds, eval::name_of(answer.finish));
+      tokens_per_second(answer), 1e3 * answer.first_token_seconds,
+      reasoning::name_of(answer.finish));
 }
 
-Chat::Chat(Backend& backend, const eval::ReasoningModel& model,
-           std::vector<text::ChatMessage> turns, eval::AskOptions options,
+Chat::Chat(Backend& backend, const reasoning::ReasoningModel& model,
+           std::vector<text::ChatMessage> turns, reasoning::AskOptions options,
            const EngineOptions& engine_options, bool verbose)
     : backend_(backend),
       model_(model),
@@ -186,7 +187,7 @@ void Chat::pose_problem(std::string_view task_name) {
   const tasks::Problem problem =
       task.generate(tasks::Split::kHeldOut, problems_.next_u64(), problems_.next_u32());
   show(problem.question + "\n\n");
-  const eval::Answer answer = ask(model_.pose(problem.question));
+  const reasoning::Answer answer = ask(model_.pose(problem.question));
   if (answer.finish == FinishReason::cancelled) return;
   const tasks::RewardParts parts =
       tasks::grade(problem, model_.graded_text(answer.text, answer.starts_in));
@@ -197,13 +198,13 @@ void Chat::pose_problem(std::string_view task_name) {
 
 void Chat::take_turn(std::string_view text) {
   if (!model_.form.is_chat()) {
-    ask(eval::question(text));
+    ask(reasoning::question(text));
     return;
   }
   turns_.push_back({"user", std::string(text)});
   std::optional<text::ChatMessage> reply;
   try {
-    const eval::Answer answer = ask(turns_);
+    const reasoning::Answer answer = ask(turns_);
     reply = model_.form.remembered(answer.text, answer.starts_in);
   } catch (const Error&) {
     turns_.pop_back();
@@ -217,9 +218,9 @@ void Chat::take_turn(std::string_view text) {
   }
 }
 
-eval::Answer Chat::ask(std::span<const text::ChatMessage> turns) {
+reasoning::Answer Chat::ask(std::span<const text::ChatMessage> turns) {
   AnswerPrinter printer(styles_, model_.form.completion());
-  const eval::Answer answer = eval::ask(
+  const reasoning::Answer answer = reasoning::ask(
       engine_, model_, turns, options_,
       [&](const text::SectionEvent& event) { printer.print(event); },
       [this] { return interrupt_.requested(); });

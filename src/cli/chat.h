@@ -6,7 +6,7 @@
 
 #include "base/rng.h"
 #include "cli/terminal.h"
-#include "eval/ask.h"
+#include "reasoning/ask.h"
 #include "tasks/task.h"
 
 namespace r1::cli {
@@ -16,8 +16,9 @@ namespace r1::cli {
 class Chat {
  public:
   // turns: those to begin with, such as a system's.
-  Chat(Backend& backend, const eval::ReasoningModel& model, std::vector<text::ChatMessage> turns,
-       eval::AskOptions options, const EngineOptions& engine_options, bool verbose);
+  Chat(Backend& backend, const reasoning::ReasoningModel& model,
+       std::vector<text::ChatMessage> turns, reasoning::AskOptions options,
+       const EngineOptions& engine_options, bool verbose);
 
   // Until /exit, the end of input, or Ctrl-C at an empty prompt twice.
   void run();
@@ -28,13 +29,13 @@ class Chat {
   bool obey(std::string_view line);
   void pose_problem(std::string_view task_name);
   void take_turn(std::string_view text);
-  eval::Answer ask(std::span<const text::ChatMessage> turns);
+  reasoning::Answer ask(std::span<const text::ChatMessage> turns);
 
   Backend& backend_;
-  const eval::ReasoningModel& model_;
+  const reasoning::ReasoningModel& model_;
   std::vector<text::ChatMessage> turns_;  // what the model knows of the conversation
   std::size_t first_turns_;               // how many of them /new keeps
-  eval::AskOptions options_;
+  reasoning::AskOptions options_;
   bool verbose_;
   bool styles_;
   Engine engine_;
@@ -43,10 +44,10 @@ class Chat {
 };
 
 // "prompt 31 tokens, 1234 tokens/s; ...", for --verbose.
-std::string timing_line(const eval::Answer& answer);
+std::string timing_line(const reasoning::Answer& answer);
 
 // Rates of --verbose and --json; 0 where there was nothing to measure.
-double prompt_tokens_per_second(const eval::Answer& answer);
-double tokens_per_second(const eval::Answer& answer);
+double prompt_tokens_per_second(const reasoning::Answer& answer);
+double tokens_per_second(const reasoning::Answer& answer);
 
 }  // namespace r1::cli

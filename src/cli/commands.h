@@ -8,6 +8,7 @@ class App;
 namespace r1::cli {
 
 void add_run(CLI::App& program);
+void add_serve(CLI::App& program);
 void add_score(CLI::App& program);
 void add_tokenize(CLI::App& program);
 void add_show(CLI::App& program);
@@ -22,10 +23,13 @@ void add_pull(CLI::App& program);
 void add_list_models(CLI::App& program);
 void add_rm(CLI::App& program);
 void add_fit(CLI::App& program);
+void add_keys(CLI::App& program);
+void add_usage(CLI::App& program);
 
 // Sections of `r1 --help`.
 inline constexpr const char* kUseGroup = "Use a model";
 inline constexpr const char* kStoreGroup = "Keep models";
+inline constexpr const char* kServeGroup = "Serve others";
 inline constexpr const char* kTrainGroup = "Train a model";
 inline constexpr const char* kMeasureGroup = "Measure";
 

@@ -72,8 +72,8 @@ void run(Options options) {
   evaluation.tasks = split_names(options.tasks);
   options.sampling.apply(evaluation.sampling);
   Backend backend(thread_count(options.threads));
-  const eval::ReasoningModel model = eval::load_reasoning_model(
-      backend, options.model, eval::Prompting::kAsTrained, options.model_flags.load());
+  const reasoning::ReasoningModel model = reasoning::load_reasoning_model(
+      backend, options.model, reasoning::Prompting::kAsTrained, options.model_flags.load());
   evaluation.engine = options.model_flags.engine(EngineOptions{}.max_sequences);
 
   eval::Evaluation result;

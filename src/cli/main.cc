@@ -21,6 +21,7 @@ using AddCommand = void (*)(CLI::App&);
 // The commands, in the order of `r1 --help`.
 constexpr AddCommand kCommands[] = {
     r1::cli::add_run,          //
+    r1::cli::add_serve,        //
     r1::cli::add_score,        //
     r1::cli::add_tokenize,     //
     r1::cli::add_show,         //
@@ -30,6 +31,8 @@ constexpr AddCommand kCommands[] = {
     r1::cli::add_pull,         //
     r1::cli::add_list_models,  //
     r1::cli::add_rm,           //
+    r1::cli::add_keys,         //
+    r1::cli::add_usage,        //
     r1::cli::add_train,        //
     r1::cli::add_report,       //
     r1::cli::add_tasks,        //

@@ -10,9 +10,9 @@
 #include "base/file.h"
 #include "base/progress.h"
 #include "cli/terminal.h"
-#include "eval/reasoning_model.h"
 #include "model/gguf_tokenizer.h"
 #include "model/hf_export.h"
+#include "reasoning/reasoning_model.h"
 #include "text/tokenizer_json.h"
 
 namespace r1::cli {
@@ -33,8 +33,9 @@ std::string name_of_model(const fs::path& source) {
   return is_gguf(path) ? path.stem().string() : path.filename().string();
 }
 
-std::string chat_template_of(const fs::path& source, const eval::GenerationConfig& generation) {
-  if (const auto found = eval::read_chat_template(source)) return found->text;
+std::string chat_template_of(const fs::path& source,
+                             const reasoning::GenerationConfig& generation) {
+  if (const auto found = reasoning::read_chat_template(source)) return found->text;
   // Other programs know the forms of R1-Zero only as a template.
   return generation.r1_zero_form ? text::r1_zero_chat_template(*generation.r1_zero_form)
                                  : std::string();
@@ -69,9 +70,9 @@ WrittenModel write_gguf_model(const fs::path& source, const fs::path& file,
   check_target_type(target);
   const auto weights = WeightSource::open(source);
   const text::Tokenizer tokenizer = load_model_tokenizer(source);
-  eval::GenerationConfig generation = eval::read_generation_config(source);
+  reasoning::GenerationConfig generation = reasoning::read_generation_config(source);
   if (generation.end_ids.empty() && !is_gguf(source)) {
-    generation.end_ids = eval::read_config_end_ids(source);
+    generation.end_ids = reasoning::read_config_end_ids(source);
   }
 
   GgufExport settings;
@@ -79,7 +80,7 @@ WrittenModel write_gguf_model(const fs::path& source, const fs::path& file,
   settings.chat_template = chat_template_of(source, generation);
   if (is_gguf(source)) settings.pre_tokenizer = gguf_pre_tokenizer_of(source);
   settings.describe_use = [&](GgufMetadataBuilder& metadata) {
-    eval::describe(generation, tokenizer.eos_id(), metadata);
+    reasoning::describe(generation, tokenizer.eos_id(), metadata);
   };
   settings.recipe = parse_gguf_recipe(target.type);
   settings.panels = target.panels;
@@ -117,14 +118,14 @@ WrittenModel write_hf_model(const fs::path& source, const fs::path& target,
   }
   const auto weights = WeightSource::open(source);
   const text::Tokenizer tokenizer = load_model_tokenizer(source);
-  const eval::GenerationConfig generation = eval::read_generation_config(source);
-  const auto chat_template = eval::read_chat_template(source);
+  const reasoning::GenerationConfig generation = reasoning::read_generation_config(source);
+  const auto chat_template = reasoning::read_chat_template(source);
   AtomicDirectory directory(target);
   write_hf(directory.path(), *weights,
            recipe.type == GgmlType::f32 ? Precision::f32 : Precision::bf16);
   text::save_tokenizer(tokenizer, directory.path());
   write_file_atomically(directory.path() / "generation_config.json",
-                        eval::write_generation_config(generation));
+                        reasoning::write_generation_config(generation));
   if (chat_template) {
     write_file_atomically(directory.path() / "chat_template.jinja", chat_template->text);
   }

@@ -15,8 +15,8 @@
 #include "cli/model_files.h"
 #include "cli/terminal.h"
 #include "engine/engine.h"
-#include "eval/reasoning_model.h"
 #include "model/gguf_tokenizer.h"
+#include "reasoning/reasoning_model.h"
 
 namespace r1::cli {
 namespace {

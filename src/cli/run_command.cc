@@ -14,8 +14,8 @@
 #include "cli/model_flags.h"
 #include "cli/speculation_flags.h"
 #include "cli/terminal.h"
-#include "eval/ask.h"
 #include "eval/speculation_benchmark.h"
+#include "reasoning/ask.h"
 
 namespace r1::cli {
 namespace {
@@ -32,13 +32,13 @@ struct Options {
   bool no_template = false, json = false, log_probs = false, verbose = false;
 };
 
-void print_json(const eval::Answer& answer, double load_seconds, bool log_probs,
+void print_json(const reasoning::Answer& answer, double load_seconds, bool log_probs,
                 const SpeculationStats& speculation, const ExpertReport& experts) {
   nlohmann::ordered_json object = {{"thinking", answer.thinking},
                                    {"answer", answer.answer},
                                    {"text", answer.text},
                                    {"well_formed", answer.well_formed},
-                                   {"finish_reason", eval::name_of(answer.finish)},
+                                   {"finish_reason", reasoning::name_of(answer.finish)},
                                    {"prompt_tokens", answer.prompt.size()},
                                    {"tokens", answer.tokens.size()},
                                    {"timings",
@@ -62,7 +62,7 @@ void print_json(const eval::Answer& answer, double load_seconds, bool log_probs,
 }
 
 void answer_once(const Options& options, std::span<const text::ChatMessage> turns, Backend& backend,
-                 const eval::ReasoningModel& model, const eval::AskOptions& ask_options,
+                 const reasoning::ReasoningModel& model, const reasoning::AskOptions& ask_options,
                  double load_seconds) {
   const Interrupt interrupt;
   EngineOptions engine_options = options.model_flags.engine(1);
@@ -71,7 +71,7 @@ void answer_once(const Options& options, std::span<const text::ChatMessage> turn
   Engine engine(backend, *model.model, engine_options);
   const ExpertReport experts(*model.model);
   AnswerPrinter printer(stdout_has_styles(), model.form.completion());
-  const eval::Answer answer = eval::ask(
+  const reasoning::Answer answer = reasoning::ask(
       engine, model, turns, ask_options,
       [&](const text::SectionEvent& event) {
         if (!options.json) printer.print(event);
@@ -94,13 +94,13 @@ void answer_once(const Options& options, std::span<const text::ChatMessage> turn
   }
 }
 
-void tell_origin(const Options& options, const eval::ReasoningModel& model) {
-  if (model.origin == eval::FormOrigin::kGuessed) {
+void tell_origin(const Options& options, const reasoning::ReasoningModel& model) {
+  if (model.origin == reasoning::FormOrigin::kGuessed) {
     fmt::print(stderr,
                "note: {} carries no chat template; asking in the form of {}, whose tokens it has "
                "(--no-template goes on with the bare text)\n",
                printable(options.model), model.form.name());
-  } else if (model.origin == eval::FormOrigin::kUnknown) {
+  } else if (model.origin == reasoning::FormOrigin::kUnknown) {
     fmt::print(stderr,
                "note: {} does not say in which form it reads questions; going on with the bare "
                "text\n",
@@ -111,9 +111,9 @@ void tell_origin(const Options& options, const eval::ReasoningModel& model) {
 void run(const Options& options) {
   const auto start = std::chrono::steady_clock::now();
   Backend backend(thread_count(options.threads));
-  const eval::ReasoningModel model = eval::load_reasoning_model(
+  const reasoning::ReasoningModel model = reasoning::load_reasoning_model(
       backend, options.model,
-      options.no_template ? eval::Prompting::kPlain : eval::Prompting::kAsTrained,
+      options.no_template ? reasoning::Prompting::kPlain : reasoning::Prompting::kAsTrained,
       options.model_flags.load());
   const double load_seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -128,7 +128,7 @@ void run(const Options& options) {
     }
     turns.push_back({"system", *options.system});
   }
-  eval::AskOptions ask_options{model.sampling, options.max_tokens, options.stops};
+  reasoning::AskOptions ask_options{model.sampling, options.max_tokens, options.stops};
   options.sampling.apply(ask_options.sampling);
   if (!options.prompt && stdin_is_terminal()) {
     if (options.json) throw UsageError("run", "--json needs a PROMPT");

@@ -12,7 +12,7 @@
 #include "cli/model_flags.h"
 #include "cli/terminal.h"
 #include "engine/engine.h"
-#include "eval/reasoning_model.h"
+#include "reasoning/reasoning_model.h"
 #include "text/stream_decoder.h"
 
 namespace r1::cli {
@@ -62,8 +62,8 @@ void print_json(const std::vector<std::int32_t>& ids, const std::vector<float>& 
 
 void run(const Options& options) {
   Backend backend(thread_count(options.threads));
-  const eval::ReasoningModel model = eval::load_reasoning_model(
-      backend, options.model, eval::Prompting::kPlain, options.model_flags.load());
+  const reasoning::ReasoningModel model = reasoning::load_reasoning_model(
+      backend, options.model, reasoning::Prompting::kPlain, options.model_flags.load());
   const std::vector<std::int32_t> ids = read_input(options, model.tokenizer);
   const std::int64_t vocab_size = model.model->config().vocab_size;
   for (const std::int32_t id : ids) {

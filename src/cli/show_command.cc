@@ -11,10 +11,10 @@
 #include "cli/measured_text.h"
 #include "cli/model_flags.h"
 #include "cli/terminal.h"
-#include "eval/reasoning_model.h"
 #include "model/gguf_tokenizer.h"
 #include "model/routing_statistics.h"
 #include "model/weight_source.h"
+#include "reasoning/reasoning_model.h"
 
 namespace r1::cli {
 namespace {
@@ -34,11 +34,11 @@ struct Questions {
   std::vector<std::int32_t> end_ids;
 };
 
-Questions questions_of(const std::string& model, const eval::GenerationConfig& generation,
+Questions questions_of(const std::string& model, const reasoning::GenerationConfig& generation,
                        const text::Tokenizer& tokenizer) try {
-  const eval::ChosenForm chosen = eval::find_form(model, generation, tokenizer);
-  return {chosen.form.name(), chosen.origin == eval::FormOrigin::kGuessed,
-          eval::find_end_ids(model, generation, tokenizer, chosen.form)};
+  const reasoning::ChosenForm chosen = reasoning::find_form(model, generation, tokenizer);
+  return {chosen.form.name(), chosen.origin == reasoning::FormOrigin::kGuessed,
+          reasoning::find_end_ids(model, generation, tokenizer, chosen.form)};
 } catch (const Error& error) {
   return {fmt::format("unusable: {}", error.what()), false, generation.end_ids};
 }
@@ -88,7 +88,7 @@ void run(const Options& options) {
   const auto weights = WeightSource::open(options.model);
   const ModelConfig& config = weights->config();
   const StoredTensors stored = weights->contents();
-  const eval::GenerationConfig generation = eval::read_generation_config(options.model);
+  const reasoning::GenerationConfig generation = reasoning::read_generation_config(options.model);
   const ParameterCount count = count_parameters(config);
   const text::Tokenizer tokenizer = load_model_tokenizer(options.model);
   const Questions questions = questions_of(options.model, generation, tokenizer);

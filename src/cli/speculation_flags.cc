@@ -8,7 +8,8 @@
 namespace r1::cli {
 namespace {
 
-void require_same_tokens(const eval::ReasoningModel& draft, const eval::ReasoningModel& model) {
+void require_same_tokens(const reasoning::ReasoningModel& draft,
+                         const reasoning::ReasoningModel& model) {
   const std::int32_t size = std::max(draft.tokenizer.vocab_size(), model.tokenizer.vocab_size());
   for (std::int32_t id = 0; id < size; ++id) {
     if (draft.tokenizer.token_bytes(id) == model.tokenizer.token_bytes(id)) continue;
@@ -45,7 +46,7 @@ void add_speculation(CLI::App& command, SpeculationFlags& flags) {
 }
 
 Speculation load_speculation(Backend& backend, const SpeculationFlags& flags,
-                             const eval::ReasoningModel& model) {
+                             const reasoning::ReasoningModel& model) {
   Speculation speculation;
   const bool names_model = !flags.draft_model.empty();
   speculation.options.source =
@@ -58,7 +59,7 @@ Speculation load_speculation(Backend& backend, const SpeculationFlags& flags,
   if (needs_model && !names_model) throw UsageError("--speculate draft", "needs --draft MODEL");
   if (!needs_model && names_model) throw UsageError("--draft", "needs --speculate draft");
   if (needs_model) {
-    eval::ReasoningModel draft = eval::load_reasoning_model(backend, flags.draft_model);
+    reasoning::ReasoningModel draft = reasoning::load_reasoning_model(backend, flags.draft_model);
     require_same_tokens(draft, model);
     speculation.draft_model = std::move(draft.model);
     speculation.options.draft_model = speculation.draft_model.get();

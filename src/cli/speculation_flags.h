@@ -6,7 +6,7 @@
 #include <string>
 
 #include "engine/speculation.h"
-#include "eval/reasoning_model.h"
+#include "reasoning/reasoning_model.h"
 
 namespace r1::cli {
 
@@ -28,6 +28,6 @@ struct Speculation {
 // Throws UsageError for flags that contradict one another, and Error for a draft model that cannot
 // be read or has other tokens than the model.
 Speculation load_speculation(Backend& backend, const SpeculationFlags& flags,
-                             const eval::ReasoningModel& model);
+                             const reasoning::ReasoningModel& model);
 
 }  // namespace r1::cli

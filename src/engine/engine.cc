@@ -69,6 +69,11 @@ void check_ids(std::span<const std::int32_t> ids, const ModelConfig& config) {
   }
 }
 
+void check_alternatives(std::int64_t count) {
+  if (count >= 0 && count <= kMaxAlternatives) return;
+  throw Error("alternatives", fmt::format("{} is not from 0 to {}", count, kMaxAlternatives));
+}
+
 }  // namespace
 
 class Engine::Impl {
@@ -95,6 +100,12 @@ class Engine::Impl {
     const ModelConfig& config = model_.config();
     check_ids(request.prompt, config);
     check_sampling(request.sampling);
+    for (const auto& [id, bias] : request.sampling.logit_bias) {
+      if (id >= 0 && id < config.vocab_size) continue;
+      throw Error("logit_bias",
+                  fmt::format("token {} is not below the vocabulary's {}", id, config.vocab_size));
+    }
+    check_alternatives(request.alternatives);
     if (request.max_tokens < 1) {
       throw Error("max_tokens", fmt::format("{} is below 1", request.max_tokens));
     }
@@ -115,8 +126,10 @@ class Engine::Impl {
                   "lower max_tokens, or give the engine more pages");
     }
     sequence->id = next_id_++;
-    sequence->sampling = request.sampling;
+    sequence->sampling = std::move(request.sampling);
     sequence->stop_tokens = std::move(request.stop_tokens);
+    sequence->alternatives = request.alternatives;
+    sequence->guide = std::move(request.guide);
     sequence->tokens = std::move(request.prompt);
     sequence->prompt_size = prompt;
     const RequestId id = sequence->id;
@@ -190,23 +203,72 @@ class Engine::Impl {
 
   std::vector<float> score(std::span<const std::int32_t> ids, float temperature,
                            std::vector<float>* entropies) {
-    const ModelConfig& config = model_.config();
-    check_ids(ids, config);
     SamplingParams sampling;
     sampling.temperature = temperature;
     check_sampling(sampling);
-    if (std::ssize(ids) > config.max_position_embeddings) {
-      throw Error("prompt", fmt::format("{} tokens are more than the context of {}", ids.size(),
-                                        config.max_position_embeddings));
-    }
-    // The last token is scored, never computed. Its own cache: the sequences under way stay.
+    check_scored(ids);
+    std::vector<float> log_probs(ids.size() - 1);
+    if (entropies != nullptr) entropies->resize(log_probs.size());
+    read_alone(ids, [&](const ForwardContext& ctx, const Tensor& states, std::size_t start,
+                        std::size_t rows) {
+      const Tensor part = token_log_probs(ctx, states, model_.head(), ids.subspan(start + 1, rows),
+                                          temperature_inverse(temperature),
+                                          entropies == nullptr ? nullptr : &(*entropies)[start]);
+      std::copy_n(part.data, rows, log_probs.data() + start);
+    });
+    return log_probs;
+  }
+
+  std::vector<ScoredToken> score_tokens(std::span<const std::int32_t> ids,
+                                        std::int64_t alternatives) {
+    check_scored(ids);
+    check_alternatives(alternatives);
+    const SamplingParams sampling;
+    std::vector<ScoredToken> scored;
+    read_alone(ids, [&](const ForwardContext& ctx, const Tensor& states, std::size_t start,
+                        std::size_t rows) {
+      std::vector<Sampler::Draw> draws;
+      std::vector<std::int32_t> chosen;
+      for (std::size_t i = 0; i < rows; ++i) {
+        chosen.push_back(static_cast<std::int32_t>(i));
+        draws.push_back({.params = &sampling,
+                         .tokens = ids.first(start + i + 1),
+                         .choice = {.forced = ids[start + i + 1]},
+                         .wanted_alternatives = alternatives});
+      }
+      sampler_.draw(ctx, states, chosen, model_.head(), draws);
+      for (Sampler::Draw& draw : draws) {
+        if (draw.failed) throw Error("prompt", "the model's logits are not finite numbers");
+        scored.push_back({draw.token, std::move(draw.alternatives)});
+      }
+    });
+    return scored;
+  }
+
+  const Scheduler& scheduler() const { return scheduler_; }
+  const EngineStats& stats() const { return stats_; }
+  const PagePool& pool() const { return pool_; }
+
+ private:
+  void check_scored(std::span<const std::int32_t> ids) const {
+    check_ids(ids, model_.config());
+    const std::int64_t context = model_.config().max_position_embeddings;
+    if (std::ssize(ids) <= context) return;
+    throw Error("prompt",
+                fmt::format("{} tokens are more than the context of {}", ids.size(), context));
+  }
+
+  // Computes the states of all ids but the last, which is scored, never computed, and gives them to
+  // `each` as they come: (ctx, states [rows, hidden], position of the first, rows). They have a
+  // cache of their own: the sequences under way stay.
+  template <typename Each>
+  void read_alone(std::span<const std::int32_t> ids, const Each& each) {
+    const ModelConfig& config = model_.config();
     const auto inputs = ids.first(ids.size() - 1);
     std::vector<std::int32_t> pages(static_cast<std::size_t>(pages_for(std::ssize(inputs))));
     for (std::size_t i = 0; i < pages.size(); ++i) pages[i] = static_cast<std::int32_t>(i);
     KvCache cache(config.num_hidden_layers, config.kv_row_size(), model_.precision(),
                   std::ssize(pages), options_.kv_storage);
-    std::vector<float> log_probs(inputs.size());
-    if (entropies != nullptr) entropies->resize(inputs.size());
     const auto chunk = static_cast<std::size_t>(options_.max_batch_rows);
     for (std::size_t start = 0; start < inputs.size(); start += chunk) {
       const std::size_t rows = std::min(chunk, inputs.size() - start);
@@ -215,19 +277,10 @@ class Engine::Impl {
       batch.append(inputs.subspan(start, rows), static_cast<std::int64_t>(start), pages);
       arena_.reset();
       const ForwardContext ctx{backend_, arena_, model_.precision(), nullptr};
-      const Tensor states = model_.forward(ctx, batch);
-      const Tensor part = token_log_probs(ctx, states, model_.head(), ids.subspan(start + 1, rows),
-                                          temperature_inverse(temperature),
-                                          entropies == nullptr ? nullptr : &(*entropies)[start]);
-      std::copy_n(part.data, rows, log_probs.data() + start);
+      each(ctx, model_.forward(ctx, batch), start, rows);
     }
-    return log_probs;
   }
 
-  const EngineStats& stats() const { return stats_; }
-  const PagePool& pool() const { return pool_; }
-
- private:
   static Event ended(RequestId id, FinishReason reason, std::string error = {}) {
     return {id, {-1, 0.0f, 0.0f}, true, reason, std::move(error)};
   }
@@ -245,8 +298,11 @@ class Engine::Impl {
       if (!item.draws) continue;
       for (std::int64_t i = 0; i <= sequence.drafted; ++i) {
         draw_rows_.push_back(static_cast<std::int32_t>(batch_.rows() - 1 - sequence.drafted + i));
-        draws_.push_back(
-            {.params = &sequence.sampling, .tokens = sequence.part(0, sequence.size() + i)});
+        draws_.push_back({.params = &sequence.sampling,
+                          .tokens = sequence.part(0, sequence.size() + i),
+                          .prompt_size = static_cast<std::size_t>(sequence.prompt_size),
+                          .choice = sequence.guide ? sequence.guide->next() : TokenGuide::Choice(),
+                          .wanted_alternatives = sequence.alternatives});
       }
     }
   }
@@ -254,7 +310,7 @@ class Engine::Impl {
   // Appends what was drawn for each sequence: one token, and one more for each proposal that was
   // right. A draw after a wrong one was made from the wrong text.
   void accept(std::span<Scheduler::Item> plan, std::vector<Event>& events) {
-    std::span<const Sampler::Draw> draws = draws_;
+    std::span<Sampler::Draw> draws = draws_;
     for (Scheduler::Item& item : plan) {
       item.kept = item.rows;
       if (!item.draws) continue;
@@ -264,14 +320,13 @@ class Engine::Impl {
     }
   }
 
-  void accept(Scheduler::Item& item, std::span<const Sampler::Draw> draws,
-              std::vector<Event>& events) {
+  void accept(Scheduler::Item& item, std::span<Sampler::Draw> draws, std::vector<Event>& events) {
     Sequence& sequence = *item.sequence;
     const auto proposals = sequence.part(sequence.size(), sequence.drafted);
     proposals_.assign(proposals.begin(), proposals.end());
     sequence.shorten_draft(0);
     std::size_t right = 0;
-    for (const Sampler::Draw& draw : draws) {
+    for (Sampler::Draw& draw : draws) {
       if (draw.failed) {
         events.push_back(
             ended(sequence.id, FinishReason::failed, "the model's logits are not finite numbers"));
@@ -280,6 +335,8 @@ class Engine::Impl {
         return;
       }
       events.push_back(append(sequence, draw.token));
+      events.back().alternatives = std::move(draw.alternatives);
+      if (sequence.guide) sequence.guide->take(draw.token.id);
       const bool agrees = right < proposals_.size() && proposals_[right] == draw.token.id;
       right += agrees;
       item.finished = events.back().finished;
@@ -295,7 +352,12 @@ class Engine::Impl {
 
   static Event append(Sequence& sequence, const SampledToken& token) {
     sequence.tokens.push_back(token.id);
-    Event event{sequence.id, token, true, FinishReason::stop, {}};
+    Event event{.id = sequence.id,
+                .token = token,
+                .finished = true,
+                .finish = FinishReason::stop,
+                .error = {},
+                .shared_prompt_tokens = sequence.shared_prompt_tokens};
     if (std::ranges::find(sequence.stop_tokens, token.id) == sequence.stop_tokens.end()) {
       event.finish = FinishReason::length;
       event.finished = sequence.size() == sequence.limit;
@@ -308,7 +370,7 @@ class Engine::Impl {
     draftees_.clear();
     std::int64_t first_row = 0;
     for (const Scheduler::Item& item : plan) {
-      const bool goes_on = item.draws && !item.finished;
+      const bool goes_on = item.draws && !item.finished && !item.sequence->guide;
       const std::int64_t wanted =
           goes_on ? scheduler_.reserve(*item.sequence, options_.speculation.tokens) : 0;
       if (item.kept > 0) draftees_.push_back({item.sequence, first_row, item.kept, wanted});
@@ -355,8 +417,14 @@ std::vector<float> Engine::score(std::span<const std::int32_t> ids, float temper
                                  std::vector<float>* entropies) {
   return impl_->score(ids, temperature, entropies);
 }
+std::vector<Engine::ScoredToken> Engine::score_tokens(std::span<const std::int32_t> ids,
+                                                      std::int64_t alternatives) {
+  return impl_->score_tokens(ids, alternatives);
+}
 const EngineStats& Engine::stats() const { return impl_->stats(); }
 std::int64_t Engine::pages() const { return impl_->pool().size(); }
 std::int64_t Engine::free_pages() const { return impl_->pool().available(); }
+std::int64_t Engine::running() const { return impl_->scheduler().running(); }
+std::int64_t Engine::waiting() const { return impl_->scheduler().waiting(); }
 
 }  // namespace r1

@@ -48,7 +48,8 @@ class Engine {
 
   // Throws Error when the prompt is empty, has an id outside the vocabulary, does not fit the
   // context together with one new token, or needs more pages than there are, and when a sampling
-  // parameter has no meaning. A completion that reaches the context's end finishes as length.
+  // parameter has no meaning or names an id outside the vocabulary. A completion that reaches the
+  // context's end finishes as length.
   RequestId submit(Request request);
   // Frees the sequence's pages at once; the next step() reports it as cancelled. Nothing happens if
   // it has finished.
@@ -60,9 +61,11 @@ class Engine {
     RequestId id;
     SampledToken token;  // none (id -1) if cancelled or failed
     bool finished;
-    FinishReason finish;                // if finished
-    std::string error;                  // what a failed request ran into
-    SpeculationStats speculation = {};  // of the request, if finished
+    FinishReason finish;                    // if finished
+    std::string error;                      // what a failed request ran into
+    SpeculationStats speculation = {};      // of the request, if finished
+    std::int64_t shared_prompt_tokens = 0;  // of the request: found in the cache when it began
+    std::vector<TokenAlternative> alternatives = {};  // the likeliest first, if asked for
   };
   // One plan, one forward pass, one draw per sequence whose input is complete, and more where
   // proposals were right: then a sequence has several events, in the order of its tokens. When the
@@ -83,10 +86,21 @@ class Engine {
   std::vector<float> score(std::span<const std::int32_t> ids, float temperature = 1.0f,
                            std::vector<float>* entropies = nullptr);
 
+  // The same with each token's likeliest alternatives, at temperature 1.
+  struct ScoredToken {
+    SampledToken token;
+    std::vector<TokenAlternative> alternatives;  // the likeliest first
+  };
+  std::vector<ScoredToken> score_tokens(std::span<const std::int32_t> ids,
+                                        std::int64_t alternatives);
+
   const EngineStats& stats() const;
   // Of the cache; what no sequence refers to is free, though its contents may be remembered.
   std::int64_t pages() const;
   std::int64_t free_pages() const;
+  // Sequences that have pages, and those that wait for them.
+  std::int64_t running() const;
+  std::int64_t waiting() const;
 
  private:
   class Impl;

@@ -22,7 +22,8 @@ constexpr std::int64_t kLogitElements = std::int64_t{4} << 20;
 constexpr float kLowestTemperature = 1e-4f;
 
 bool needs_shaping(const SamplingParams& params) {
-  return params.repetition_penalty != 1.0f ||
+  return params.repetition_penalty != 1.0f || params.presence_penalty != 0.0f ||
+         params.frequency_penalty != 0.0f || !params.logit_bias.empty() ||
          (params.temperature > 0.0f &&
           (params.top_k > 0 || params.top_p < 1.0f || params.min_p > 0.0f));
 }
@@ -85,6 +86,30 @@ double uniform_at(const SamplingParams& params, std::size_t position) {
   return static_cast<double>(rng.next_u64() >> 11) * 0x1p-53;
 }
 
+// The likeliest `count` ids of a row, ties to the lower id.
+std::vector<TokenAlternative> likeliest(std::span<const float> row, float log_sum_exp,
+                                        std::int64_t count) {
+  const auto likelier = [](const TokenAlternative& a, const TokenAlternative& b) {
+    return a.log_prob > b.log_prob || (a.log_prob == b.log_prob && a.id < b.id);
+  };
+  const auto wanted = static_cast<std::size_t>(std::min(count, std::ssize(row)));
+  std::vector<TokenAlternative> best;  // a heap, the least likely in front
+  best.reserve(wanted + 1);
+  for (std::size_t id = 0; id < row.size(); ++id) {
+    const TokenAlternative candidate{
+        static_cast<std::int32_t>(id),
+        row_log_prob(row.data(), log_sum_exp, static_cast<std::int64_t>(id))};
+    if (best.size() == wanted && !likelier(candidate, best.front())) continue;
+    best.push_back(candidate);
+    std::ranges::push_heap(best, likelier);
+    if (best.size() <= wanted) continue;
+    std::ranges::pop_heap(best, likelier);
+    best.pop_back();
+  }
+  std::ranges::sort_heap(best, likelier);
+  return best;
+}
+
 }  // namespace
 
 void check_sampling(const SamplingParams& params) {
@@ -102,6 +127,13 @@ void check_sampling(const SamplingParams& params) {
           "give a share from 0 to 1");
   require(params.repetition_penalty > 0.0f && std::isfinite(params.repetition_penalty),
           "repetition_penalty", params.repetition_penalty, "give a number above 0; 1 is off");
+  require(std::isfinite(params.presence_penalty), "presence_penalty", params.presence_penalty,
+          "give a number; 0 is off");
+  require(std::isfinite(params.frequency_penalty), "frequency_penalty", params.frequency_penalty,
+          "give a number; 0 is off");
+  for (const auto& [id, bias] : params.logit_bias) {
+    require(std::isfinite(bias), "logit_bias", bias, "give a number; 0 is off");
+  }
 }
 
 float temperature_inverse(float temperature) {
@@ -110,7 +142,7 @@ float temperature_inverse(float temperature) {
 
 void shape_logits(const VectorKernels& kernels, const SamplingParams& params,
                   std::span<const std::int32_t> seen, std::span<const float> scaled,
-                  std::span<float> shaped, std::span<std::int32_t> order) {
+                  std::span<float> shaped, std::span<std::int32_t> order, std::size_t prompt_size) {
   const std::int64_t vocab = std::ssize(scaled);
   std::ranges::copy(scaled, shaped.begin());
   if (params.repetition_penalty != 1.0f) {
@@ -124,6 +156,20 @@ void shape_logits(const VectorKernels& kernels, const SamplingParams& params,
   const auto logit_of = [&](std::int32_t id) -> float& {
     return shaped[static_cast<std::size_t>(id)];
   };
+  // The logits are divided by the temperature already; so is what is added to them.
+  const float inverse = temperature_inverse(params.temperature);
+  if (params.presence_penalty != 0.0f || params.frequency_penalty != 0.0f) {
+    const auto drawn = seen.subspan(std::min(prompt_size, seen.size()));
+    std::vector<std::int32_t> ids(drawn.begin(), drawn.end());
+    std::ranges::sort(ids);
+    for (auto id = ids.begin(); id != ids.end();) {
+      const auto next = std::upper_bound(id, ids.end(), *id);
+      const auto times = static_cast<float>(next - id);
+      logit_of(*id) -= inverse * (params.presence_penalty + times * params.frequency_penalty);
+      id = next;
+    }
+  }
+  for (const auto& [id, bias] : params.logit_bias) logit_of(id) += inverse * bias;
   const auto likelier = [&](std::int32_t a, std::int32_t b) {
     return logit_of(a) > logit_of(b) || (logit_of(a) == logit_of(b) && a < b);
   };
@@ -216,19 +262,26 @@ void Sampler::draw(Backend& backend, std::int64_t vocab, float* logits, std::spa
     if (shaped_[i] >= 0) {
       const std::size_t at = static_cast<std::size_t>(shaped_[i]) * width;
       const std::span<float> shaped(shaped_logits_.data() + at, width);
-      shape_logits(kernels, params, draw.tokens, row, shaped, {order_.data() + at, width});
+      shape_logits(kernels, params, draw.tokens, row, shaped, {order_.data() + at, width},
+                   draw.prompt_size);
       source = shaped;
       source_log_sum_exp = kernels.log_sum_exp(vocab, shaped.data());
       draw.failed = !std::isfinite(source_log_sum_exp);
       if (draw.failed) return;
     }
-    const std::int32_t id =
-        params.temperature == 0.0f
-            ? static_cast<std::int32_t>(std::ranges::max_element(source) - source.begin())
-            : draw_id(kernels, source, source_log_sum_exp, uniform_at(params, draw.tokens.size()),
-                      sums_.data() + i * blocks);
+    std::int32_t id = draw.choice.forced;
+    if (id == TokenGuide::kNone) {
+      id = params.temperature == 0.0f
+               ? static_cast<std::int32_t>(std::ranges::max_element(source) - source.begin())
+               : draw_id(kernels, source, source_log_sum_exp,
+                         uniform_at(params, draw.tokens.size()), sums_.data() + i * blocks);
+      if (id == draw.choice.avoided) id = draw.choice.instead;
+    }
     draw.token = {id, row_log_prob(row.data(), log_sum_exp, id),
                   kernels.entropy(vocab, row.data(), log_sum_exp)};
+    if (draw.wanted_alternatives > 0) {
+      draw.alternatives = likeliest(row, log_sum_exp, draw.wanted_alternatives);
+    }
   });
 }
 

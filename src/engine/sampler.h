@@ -16,12 +16,15 @@ void check_sampling(const SamplingParams& params);
 float temperature_inverse(float temperature);
 
 // Turns scaled logits into those that are drawn from: the repetition penalty once for each distinct
-// id of `seen`, then top-k, top-p and min-p in this order, which set what they exclude to
-// -infinity. Ties go to the lower id. order [vocab] is scratch. To be called inside
-// Backend::parallel_*.
+// id of `seen`, the other penalties for those that the completion has (`seen` from prompt_size on),
+// the bias, then top-k, top-p and min-p in this order, which set what they exclude to -infinity.
+// Ties go to the lower id. order [vocab] is scratch. To be called inside Backend::parallel_*.
 void shape_logits(const VectorKernels& kernels, const SamplingParams& params,
                   std::span<const std::int32_t> seen, std::span<const float> scaled,
-                  std::span<float> shaped, std::span<std::int32_t> order);
+                  std::span<float> shaped, std::span<std::int32_t> order,
+                  std::size_t prompt_size = 0);
+
+inline constexpr std::int64_t kMaxAlternatives = 64;
 
 // Draws from rows of logits, many at a time.
 class Sampler {
@@ -30,7 +33,11 @@ class Sampler {
   struct Draw {
     const SamplingParams* params = nullptr;
     std::span<const std::int32_t> tokens;  // so far; the drawn one is at position tokens.size()
+    std::size_t prompt_size = 0;           // the completion begins here
+    TokenGuide::Choice choice{};
+    std::int64_t wanted_alternatives = 0;
     SampledToken token{};
+    std::vector<TokenAlternative> alternatives{};
     bool failed = false;  // the logits were not finite; there is no token
   };
 

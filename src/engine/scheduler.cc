@@ -161,7 +161,10 @@ bool Scheduler::place(Sequence& sequence, const PagePool::Prefix& prefix) {
   }
   R1_CHECK(pool_.grow(sequence.run, pages), "{} of {} pages", pages, pool_.available());
   sequence.computed = sequence.draft_computed = found;
-  if (!sequence.started) stats_.shared_prompt_tokens += found;
+  if (!sequence.started) {
+    sequence.shared_prompt_tokens = found;
+    stats_.shared_prompt_tokens += found;
+  }
   sequence.started = true;
   return true;
 }

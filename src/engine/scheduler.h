@@ -27,6 +27,8 @@ class Scheduler {
   // Ends a sequence, running or waiting, and frees its pages; false if there is none of this id.
   bool remove(RequestId id);
   bool empty() const { return running_.empty() && waiting_.empty(); }
+  std::int64_t running() const { return std::ssize(running_); }
+  std::int64_t waiting() const { return std::ssize(waiting_); }
 
   struct Item {
     Sequence* sequence;

@@ -15,10 +15,13 @@ struct Sequence {
   RequestId id = 0;
   SamplingParams sampling;
   std::vector<std::int32_t> stop_tokens;
+  std::int64_t alternatives = 0;
+  std::shared_ptr<TokenGuide> guide;
   std::vector<std::int32_t> tokens;  // the prompt, then what was drawn, then proposals
   std::int64_t drafted = 0;          // how many of the tokens are proposals to be verified
   std::int64_t prompt_size = 0;
-  std::int64_t limit = 0;  // tokens at which it ends as length
+  std::int64_t shared_prompt_tokens = 0;  // found in the cache when it began
+  std::int64_t limit = 0;                 // tokens at which it ends as length
   std::int64_t computed = 0;
   std::int64_t draft_computed = 0;  // the same for the cache of a draft model
   bool started = false;             // ran before; not the first time that pages are sought

@@ -8,8 +8,8 @@
 
 #include "base/error.h"
 #include "engine/engine.h"
-#include "eval/voting.h"
 #include "tasks/grade.h"
+#include "tasks/voting.h"
 #include "text/stream_decoder.h"
 
 namespace r1::eval {
@@ -55,7 +55,7 @@ std::vector<Family> choose_families(const EvaluationOptions& options) {
 // is kept stay small.
 class Sampling {
  public:
-  Sampling(Engine& engine, const ReasoningModel& model, const EvaluationOptions& options,
+  Sampling(Engine& engine, const reasoning::ReasoningModel& model, const EvaluationOptions& options,
            std::vector<Family>& families)
       : engine_(engine), model_(model), options_(options), families_(families) {
     for (const Family& family : families_) total_ += std::ssize(family.samples);
@@ -132,11 +132,11 @@ class Sampling {
     sample.truncated = finish == FinishReason::length;
     sample.completion_tokens = std::ssize(running.ids);
     sample.thinking_tokens = std::ssize(model_.tokenizer.encode(tasks::thinking_part(text)));
-    sample.answer = canonical_answer(tasks::last_answer(text).value_or(""));
+    sample.answer = tasks::canonical_answer(tasks::last_answer(text).value_or(""));
   }
 
   Engine& engine_;
-  const ReasoningModel& model_;
+  const reasoning::ReasoningModel& model_;
   const EvaluationOptions& options_;
   std::vector<Family>& families_;
   std::unordered_map<RequestId, Running> running_;
@@ -155,7 +155,7 @@ Values values_of(const Family& family, std::size_t per_problem) {
     const std::span<const Sample> samples = std::span(family.samples).subspan(first, per_problem);
     std::vector<std::string> answers;
     for (const Sample& sample : samples) answers.push_back(sample.answer);
-    const std::optional<std::size_t> chosen = majority(answers);
+    const std::optional<std::size_t> chosen = tasks::majority(answers);
     values.pass.push_back(static_cast<double>(std::ranges::count_if(samples, &Sample::correct)) /
                           static_cast<double>(per_problem));
     values.consensus.push_back(chosen && samples[*chosen].correct ? 1.0 : 0.0);
@@ -192,8 +192,8 @@ std::vector<tasks::Problem> held_out_problems(const tasks::Task& task, std::int6
   return problems;
 }
 
-Evaluation evaluate(Backend& backend, const ReasoningModel& model, const EvaluationOptions& options,
-                    const EvaluationProgress& progress) {
+Evaluation evaluate(Backend& backend, const reasoning::ReasoningModel& model,
+                    const EvaluationOptions& options, const EvaluationProgress& progress) {
   R1_CHECK(options.problems > 0 && options.problems <= kMaxProblems, "{} problems",
            options.problems);
   R1_CHECK(options.samples > 0 && options.samples <= kMaxSamples, "{} samples", options.samples);

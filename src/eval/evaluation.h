@@ -7,7 +7,7 @@
 
 #include "engine/engine.h"
 #include "eval/bootstrap.h"
-#include "eval/reasoning_model.h"
+#include "reasoning/reasoning_model.h"
 #include "tasks/task.h"
 
 namespace r1::eval {
@@ -58,8 +58,8 @@ using EvaluationProgress = std::function<void(std::int64_t done, std::int64_t to
 // the same numbers, however many families are asked for. A family that has fewer different held-out
 // problems is measured on those it has. Throws Error for an unknown task, or for a problem that
 // does not fit the model's context.
-Evaluation evaluate(Backend& backend, const ReasoningModel& model, const EvaluationOptions& options,
-                    const EvaluationProgress& progress = {});
+Evaluation evaluate(Backend& backend, const reasoning::ReasoningModel& model,
+                    const EvaluationOptions& options, const EvaluationProgress& progress = {});
 
 // Different held-out problems of a family, the first `count` of the seed's stream.
 std::vector<tasks::Problem> held_out_problems(const tasks::Task& task, std::int64_t count,

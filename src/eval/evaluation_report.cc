@@ -51,7 +51,7 @@ std::string to_table(const Evaluation& evaluation, const EvaluationOptions& opti
 }
 
 std::string to_json(const Evaluation& evaluation, const EvaluationOptions& options,
-                    const ReasoningModel& model) {
+                    const reasoning::ReasoningModel& model) {
   ordered_json families = ordered_json::object();
   for (const FamilyScore& family : evaluation.families) {
     families[family.task] = to_object(family.score, options.samples);

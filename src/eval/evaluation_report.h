@@ -11,6 +11,6 @@ std::string to_table(const Evaluation& evaluation, const EvaluationOptions& opti
 
 // For programs: the options, and every number of the evaluation. Shares are from 0 to 1.
 std::string to_json(const Evaluation& evaluation, const EvaluationOptions& options,
-                    const ReasoningModel& model);
+                    const reasoning::ReasoningModel& model);
 
 }  // namespace r1::eval

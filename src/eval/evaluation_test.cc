@@ -3,14 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "base/error.h"
-#include "eval/ask.h"
 #include "eval/evaluation_report.h"
-#include "formats/gguf.h"
+#include "reasoning/ask.h"
 #include "text/bpe_trainer.h"
 
 namespace r1::eval {
@@ -34,7 +32,7 @@ ModelConfig tiny_config(std::int64_t vocab_size) {
 // A model of random weights: what it says is noise, how it is asked is not.
 class EvaluationTest : public testing::Test {
  protected:
-  ReasoningModel make_model() {
+  reasoning::ReasoningModel make_model() {
     text::BpeTrainOptions options;
     options.vocab_size = 270;
     text::Tokenizer tokenizer = text::train_bpe(std::vector<std::string>{"x"}, options);
@@ -45,7 +43,7 @@ class EvaluationTest : public testing::Test {
             Model::initialise(backend_, tiny_config(vocab_size), Precision::f32, 3),
             std::move(tokenizer),
             std::move(form),
-            FormOrigin::kNamed,
+            reasoning::FormOrigin::kNamed,
             {end},
             {}};
   }
@@ -59,7 +57,7 @@ class EvaluationTest : public testing::Test {
   }
 
   Backend backend_{2};
-  ReasoningModel model_ = make_model();
+  reasoning::ReasoningModel model_ = make_model();
 };
 
 TEST_F(EvaluationTest, CountsEverySampleOnce) {
@@ -114,26 +112,28 @@ TEST_F(EvaluationTest, AnUnknownTaskIsAnError) {
 
 TEST_F(EvaluationTest, AskStopsAtLimitsAndWhenCancelled) {
   Engine engine(backend_, *model_.model);
-  AskOptions options;
+  reasoning::AskOptions options;
   options.max_tokens = 4;
   std::string shown;
   const auto show = [&](const text::SectionEvent& event) { shown += event.text; };
-  const Answer cut = ask(engine, model_, question("1 + 1"), options, show);
+  const reasoning::Answer cut =
+      reasoning::ask(engine, model_, reasoning::question("1 + 1"), options, show);
   EXPECT_EQ(cut.tokens.size(), 4u);
   EXPECT_EQ(cut.finish, FinishReason::length);
   EXPECT_NE(shown, "");
 
   options.max_tokens = 0;
   int tokens = 0;
-  const Answer cancelled =
-      ask(engine, model_, question("1 + 1"), options, {}, [&] { return ++tokens == 3; });
+  const reasoning::Answer cancelled = reasoning::ask(engine, model_, reasoning::question("1 + 1"),
+                                                     options, {}, [&] { return ++tokens == 3; });
   EXPECT_EQ(cancelled.finish, FinishReason::cancelled);
   EXPECT_EQ(cancelled.tokens.size(), 2u);
   // The engine is left fit for the next question.
   options.max_tokens = 4;
-  EXPECT_EQ(ask(engine, model_, question("1 + 1"), options).text, cut.text);
-  EXPECT_THROW(ask(engine, model_, question(std::string(1000, '1')), options), Error);
-  EXPECT_EQ(ask(engine, model_, question("1 + 1"), options).text, cut.text);
+  EXPECT_EQ(reasoning::ask(engine, model_, reasoning::question("1 + 1"), options).text, cut.text);
+  EXPECT_THROW(reasoning::ask(engine, model_, reasoning::question(std::string(1000, '1')), options),
+               Error);
+  EXPECT_EQ(reasoning::ask(engine, model_, reasoning::question("1 + 1"), options).text, cut.text);
 }
 
 TEST(HeldOutProblems, AreDifferentHeldOutAndAPrefixOfMore) {
@@ -150,61 +150,9 @@ TEST(HeldOutProblems, AreDifferentHeldOutAndAPrefixOfMore) {
   for (std::size_t i = 0; i < few.size(); ++i) EXPECT_EQ(few[i].question, many[i].question);
 }
 
-TEST(GenerationConfig, ReadsWhatIsThere) {
-  const GenerationConfig empty = parse_generation_config("{}", "g");
-  EXPECT_EQ(empty.r1_zero_form, std::nullopt);
-  EXPECT_FALSE(empty.recommends_sampling());
-  EXPECT_TRUE(empty.end_ids.empty());
-  const GenerationConfig full = parse_generation_config(
-      R"({"r1_prompt_template": "r1-zero", "eos_token_id": [1, 5], "temperature": 0.6})", "g");
-  EXPECT_EQ(full.r1_zero_form, text::TemplateKind::kR1Zero);
-  EXPECT_EQ(full.end_ids, (std::vector<std::int32_t>{1, 5}));
-  EXPECT_EQ(full.temperature, 0.6f);
-  EXPECT_EQ(parse_generation_config(R"({"eos_token_id": 2, "do_sample": false})", "g").temperature,
-            0.0f);
-}
-
-TEST(GenerationConfig, RefusesWhatHasNoMeaning) {
-  for (const char* json :
-       {R"({"r1_prompt_template": "other"})", R"({"eos_token_id": "end"})",
-        R"({"temperature": -1})", R"({"top_p": 0})", R"({"top_k": -1})", "[]", "{"}) {
-    EXPECT_THROW(parse_generation_config(json, "g"), Error) << json;
-  }
-}
-
-TEST(GenerationConfig, ComesBackFromBothKindsOfFile) {
-  const GenerationConfig config = parse_generation_config(
-      R"({"r1_prompt_template": "r1-zero", "eos_token_id": [7, 1, 5], "temperature": 0.6,
-          "top_p": 0.95, "top_k": 20})",
-      "g");
-  const GenerationConfig json = parse_generation_config(write_generation_config(config), "g");
-  EXPECT_THAT(write_generation_config(config), testing::HasSubstr("0.95"));
-
-  const std::filesystem::path path = std::filesystem::path(testing::TempDir()) / "use.gguf";
-  GgufMetadataBuilder metadata;
-  metadata.set("tokenizer.ggml.eos_token_id", std::uint32_t{7});  // the tokenizer's part
-  describe(config, 7, metadata);
-  GgufWriter(path, metadata, {}).commit();
-  const GenerationConfig gguf = generation_config_of(GgufFile::open(path).metadata(), "g");
-  std::filesystem::remove(path);
-  for (const GenerationConfig& copy : {json, gguf}) {
-    EXPECT_EQ(copy.r1_zero_form, text::TemplateKind::kR1Zero);
-    EXPECT_EQ(copy.end_ids, config.end_ids);
-    EXPECT_EQ(copy.temperature, 0.6f);
-    EXPECT_EQ(copy.top_p, 0.95f);
-    EXPECT_EQ(copy.top_k, 20);
-  }
-  GgufMetadataBuilder alone;  // of a tokenizer that names no end
-  describe(config, std::nullopt, alone);
-  EXPECT_TRUE(alone.has("tokenizer.ggml.eos_token_id"));
-  const GenerationConfig greedy = parse_generation_config(R"({"do_sample": false})", "g");
-  EXPECT_EQ(parse_generation_config(write_generation_config(greedy), "g").temperature, 0.0f);
-  EXPECT_EQ(write_generation_config({}), "{}\n");
-}
-
 TEST_F(EvaluationTest, AChatModelIsToldToMarkItsAnswer) {
   EXPECT_EQ(model_.pose("1 + 1").front().content, "1 + 1");
-  ReasoningModel chat = make_model();
+  reasoning::ReasoningModel chat = make_model();
   chat.form = text::PromptForm::chat(
       "{% for m in messages %}{{ m.content }}{% endfor %}"
       "{% if add_generation_prompt %}{{ '<think>\\n' }}{% endif %}",
@@ -214,9 +162,10 @@ TEST_F(EvaluationTest, AChatModelIsToldToMarkItsAnswer) {
   EXPECT_EQ(chat.graded_text("b", text::SectionKind::kOther), "b");
   EXPECT_EQ(evaluate(backend_, chat, small()).overall.problems, 10);
   Engine engine(backend_, *chat.model);
-  AskOptions options;
+  reasoning::AskOptions options;
   options.max_tokens = 4;
-  EXPECT_EQ(ask(engine, chat, question("1"), options).starts_in, text::SectionKind::kThinking);
+  EXPECT_EQ(reasoning::ask(engine, chat, reasoning::question("1"), options).starts_in,
+            text::SectionKind::kThinking);
 }
 
 }  // namespace

@@ -47,7 +47,7 @@ struct Side {
   }
 };
 
-std::vector<Request> make_requests(const ReasoningModel& model,
+std::vector<Request> make_requests(const reasoning::ReasoningModel& model,
                                    const SpeculationBenchmarkOptions& options, std::int64_t pair) {
   const auto& families = tasks::all_tasks();
   std::vector<Request> requests;
@@ -92,7 +92,8 @@ double sum(const std::vector<double>& numbers) {
 
 }  // namespace
 
-SpeculationBenchmarkResult benchmark_speculation(Backend& backend, const ReasoningModel& model,
+SpeculationBenchmarkResult benchmark_speculation(Backend& backend,
+                                                 const reasoning::ReasoningModel& model,
                                                  const SpeculationBenchmarkOptions& options) {
   Side plain, speculating;
   EngineOptions engine_options;

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "engine/engine.h"
-#include "eval/reasoning_model.h"
+#include "reasoning/reasoning_model.h"
 
 // What speculative decoding is worth for a model: held-out problems of all families are answered
 // with and without it by turns, so that both sides meet the same moods of a shared machine, and the
@@ -33,7 +33,8 @@ struct SpeculationBenchmarkResult {
 
 // Throws Error if the drafter does not fit the model, or if a completion differs by one bit from
 // the one without speculation.
-SpeculationBenchmarkResult benchmark_speculation(Backend& backend, const ReasoningModel& model,
+SpeculationBenchmarkResult benchmark_speculation(Backend& backend,
+                                                 const reasoning::ReasoningModel& model,
                                                  const SpeculationBenchmarkOptions& options);
 
 std::string to_text(const SpeculationBenchmarkResult& result);

@@ -52,6 +52,7 @@ std::string StopMatcher::push(std::string_view piece) {
     }
     if (found > 0) {
       stopped_ = true;
+      found_ = held_.substr(held_.size() - found);
       held_.resize(held_.size() - found);
       return std::exchange(held_, {});
     }

@@ -26,6 +26,8 @@ class StopMatcher {
   std::string finish();
   // Whether a stop string was found.
   bool stopped() const { return stopped_; }
+  // The stop string that was found; empty before.
+  const std::string& found() const { return found_; }
 
  private:
   struct Pattern {
@@ -37,6 +39,7 @@ class StopMatcher {
 
   std::vector<Pattern> patterns_;
   std::string held_;  // the end of the stream that may begin a stop string
+  std::string found_;
   bool stopped_ = false;
 };
 

@@ -1,5 +1,6 @@
 #include "text/thinking_parser.h"
 
+#include <algorithm>
 #include <array>
 #include <optional>
 
@@ -70,8 +71,9 @@ bool is_well_formed(std::string_view text) {
 
 }  // namespace
 
-ThinkingParser::ThinkingParser(CompletionForm form, SectionKind starts_in)
+ThinkingParser::ThinkingParser(CompletionForm form, SectionKind starts_in, Tags tags)
     : form_(form),
+      tags_(tags),
       outside_(form == CompletionForm::kChat ? SectionKind::kAnswer : SectionKind::kOther),
       kind_(starts_in == SectionKind::kOther ? outside_ : starts_in) {}
 
@@ -86,6 +88,29 @@ std::vector<SectionEvent> ThinkingParser::push(std::string_view piece) {
   return events;
 }
 
+std::vector<SectionEvent> ThinkingParser::push_tag(std::string_view tag) {
+  std::vector<SectionEvent> events;
+  const bool answering = form_ == CompletionForm::kChat && kind_ == SectionKind::kAnswer;
+  for (const TagRule& rule : kRules) {
+    if (rule.form != form_ || rule.in != kind_ || rule.tag != tag) continue;
+    if (answering && section_begun_) continue;
+    enter(rule.to);
+    return events;
+  }
+  emit(tag, events);
+  return events;
+}
+
+std::vector<std::string_view> ThinkingParser::tags_of(CompletionForm form) {
+  std::vector<std::string_view> tags;
+  for (const TagRule& rule : kRules) {
+    if (rule.form == form && std::ranges::find(tags, rule.tag) == tags.end()) {
+      tags.push_back(rule.tag);
+    }
+  }
+  return tags;
+}
+
 std::vector<SectionEvent> ThinkingParser::finish(std::string_view last_piece) {
   if (form_ == CompletionForm::kPlain) return push(last_piece);
   std::vector<SectionEvent> events;
@@ -96,6 +121,11 @@ std::vector<SectionEvent> ThinkingParser::finish(std::string_view last_piece) {
 }
 
 void ThinkingParser::read(bool at_end, std::vector<SectionEvent>& events) {
+  if (tags_ == Tags::kSeparate) {
+    emit(buffer_, events);
+    buffer_.clear();
+    return;
+  }
   std::string_view rest = buffer_;
   while (!rest.empty()) {
     const bool answering = form_ == CompletionForm::kChat && kind_ == SectionKind::kAnswer;

@@ -31,14 +31,28 @@ enum class CompletionForm {
 // kChat: <think> opens only before the answer; behind its first words it is text like any other.
 class ThinkingParser {
  public:
+  enum class Tags {
+    kInText,    // found in the pieces
+    kSeparate,  // given to push_tag; a piece that spells one is text
+  };
   // starts_in: kThinking for templates whose prompt already ends with "<think>".
   explicit ThinkingParser(CompletionForm form = CompletionForm::kTagged,
-                          SectionKind starts_in = SectionKind::kOther);
+                          SectionKind starts_in = SectionKind::kOther, Tags tags = Tags::kInText);
+
+  // The prompt has begun this section's text: white space in front belongs to it.
+  void continue_section() { section_begun_ = true; }
 
   std::vector<SectionEvent> push(std::string_view piece);
+  // A token that is one of tags_of(form). Where it means nothing it is text.
+  std::vector<SectionEvent> push_tag(std::string_view tag);
   // The last piece and the end of the stream: what was held back as a possible tag is text after
   // all.
   std::vector<SectionEvent> finish(std::string_view last_piece = {});
+
+  // The section that the next text belongs to.
+  SectionKind section() const { return kind_; }
+  // The tags that mean something in a form, each once.
+  static std::vector<std::string_view> tags_of(CompletionForm form);
 
  private:
   void read(bool at_end, std::vector<SectionEvent>& events);
@@ -46,6 +60,7 @@ class ThinkingParser {
   void emit(std::string_view text, std::vector<SectionEvent>& events);
 
   CompletionForm form_;
+  Tags tags_;
   SectionKind outside_;  // what stands outside of all tags
   SectionKind kind_;
   std::string buffer_;       // not yet read

@@ -8,8 +8,8 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "formats/yaml.h"
 #include "train/recipe_schema.h"
-#include "train/recipe_yaml.h"
 
 namespace r1::train {
 namespace {
@@ -372,7 +372,7 @@ Recipe parse_recipe(std::string_view text, std::string_view where,
 }
 
 Recipe load_recipe(const std::string& path, const std::vector<std::string>& overrides) {
-  return parse_recipe(read_text_file(path, kMaxRecipeBytes), path, overrides);
+  return parse_recipe(read_text_file(path, kMaxYamlBytes), path, overrides);
 }
 
 std::string resolved_yaml(const Recipe& recipe) {

@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "formats/yaml.h"
 #include "train/recipe.h"
-#include "train/recipe_yaml.h"
 
 // The list of fields behind a recipe. A schema points into one recipe struct; each field is
 // declared once with its path, target and range, and is read, overridden and printed from that.

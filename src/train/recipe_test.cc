@@ -7,7 +7,6 @@
 
 #include "base/error.h"
 #include "train/recipe_schema.h"
-#include "train/recipe_yaml.h"
 
 namespace r1::train {
 namespace {
@@ -276,37 +275,6 @@ TEST(Recipe, ModelConfigJsonUsesHuggingFaceNames) {
   const auto plain = nlohmann::json::parse(model_config_json(model, 512, Precision::kFp32));
   EXPECT_TRUE(plain["q_lora_rank"].is_null());
   EXPECT_EQ(plain["topk_method"], "group_limited_greedy");
-}
-
-TEST(RecipeYaml, RefusesHugeDeepAndCleverDocuments) {
-  const auto error = [](const std::string& text) {
-    return error_of([&] { parse_yaml(text, "r.yaml"); });
-  };
-  EXPECT_THAT(error(std::string(kMaxRecipeBytes + 1, ' ')), HasSubstr("too many"));
-  EXPECT_THAT(error("a: " + std::string(1000, '[') + std::string(1000, ']')),
-              HasSubstr("nested deeper than 16"));
-  EXPECT_THAT(error("a: " + std::string(100000, '[')), HasSubstr("r.yaml:1"));
-  EXPECT_THAT(error("a: " + std::string(100000, '{')), HasSubstr("r.yaml:1"));
-  std::string many = "a: [";
-  for (std::size_t i = 0; i <= kMaxRecipeNodes; ++i) many += "1,";
-  EXPECT_THAT(error(many + "]"), HasSubstr("more than 20000 values"));
-  EXPECT_THAT(error("a: &x 1\nb: *x\n"), HasSubstr("anchors"));
-  EXPECT_THAT(error("a: !!python/object x\n"), HasSubstr("tags"));
-  EXPECT_THAT(error("a: 1\nb: 2\na: 3\n"), HasSubstr("r.yaml:3: key 'a' stands twice"));
-  EXPECT_THAT(error("a: 1\n---\nb: 2\n"), HasSubstr("second document"));
-  EXPECT_THAT(error("a: [1\n"), HasSubstr("not YAML"));
-  EXPECT_THAT(error("[a]: 1\n"), HasSubstr("a key must be"));
-}
-
-TEST(RecipeYaml, ScalarsComeBackUnchanged) {
-  for (const std::string text :
-       {"", "plain", "a/b-c_d.e", "null", "true", "1e3", "a: b", "# c", "line\nbreak\ttab", "~",
-        "quote\" back\\slash", "思考", "-", "*x", "\x01\x7f", " padded "}) {
-    const YamlNode node = parse_yaml("k: " + yaml_scalar(text) + "\n", "t");
-    ASSERT_EQ(node.children.size(), 1u);
-    EXPECT_EQ(node.children[0].kind, YamlNode::Kind::kScalar) << text;
-    EXPECT_EQ(node.children[0].text, text);
-  }
 }
 
 TEST(RecipeSchema, NearestNameCountsSwappedLettersOnce) {

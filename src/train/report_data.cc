@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "train/recipe_yaml.h"
+#include "formats/yaml.h"
 #include "train/run_directory.h"
 
 namespace r1::train {
@@ -142,7 +142,7 @@ LoggedRun read_run(const std::filesystem::path& directory) {
     for (const plot::Point& p : step_time->points) *run.seconds += p.y;
   }
   if (std::filesystem::exists(files.recipe())) {
-    run.recipe = read_text_file(files.recipe(), kMaxRecipeBytes);
+    run.recipe = read_text_file(files.recipe(), kMaxYamlBytes);
   }
   return run;
 }

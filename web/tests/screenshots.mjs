@@ -1,0 +1,75 @@
+#!/usr/bin/env node
+// Takes the pictures of docs/web.md: `npm run screenshots [ADDRESS]`, of a running r1 serve or, without
+// an address, of the test double.
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { answered, ask, launchBrowser, openPage } from "./browser.mjs";
+import { startMockServer } from "./mock_server.mjs";
+
+const images = join(fileURLToPath(import.meta.url), "../../../docs/images");
+const desktop = { viewport: { width: 1120, height: 700 } };
+const phone = { viewport: { width: 360, height: 720 }, isMobile: true, hasTouch: true, deviceScaleFactor: 1.5 };
+
+mkdirSync(images, { recursive: true });
+const mock = process.argv[2] ? null : await startMockServer(0, { busy: true });
+const address = process.argv[2] ?? mock.address;
+const browser = await launchBrowser();
+
+async function picture(name, options, steps) {
+  const page = await openPage(browser, address, { reducedMotion: "reduce", ...options });
+  await steps(page);
+  await page.screenshot({ path: join(images, `page-${name}.png`) });
+  await page.context().close();
+}
+
+const question = mock ? "Find the roots of x² − 3x + 2." : "Solve 3x + 7 = 31 for x.";
+const toTop = (page) => page.evaluate(() => (document.querySelector(".chat .scroller").scrollTop = 0));
+
+await picture("thinking", desktop, async (page) => {
+  await ask(page, "plain hello");
+  await answered(page);
+  await page.click(".new-chat");
+  await ask(page, question);
+  await page.waitForFunction(() => document.querySelector(".thinking.streaming .prose")?.innerText.length > 100);
+});
+await picture("answer", { ...desktop, colorScheme: "dark" }, async (page) => {
+  await ask(page, question);
+  await answered(page);
+  await page.click(".thinking-toggle");
+  await toTop(page);
+  await page.mouse.move(5, 5);
+});
+await picture("inspect", desktop, async (page) => {
+  await ask(page, question);
+  await answered(page);
+  await page.click(".inspect-button");
+  await toTop(page);
+  await page.locator(".token.level-4, .token.level-5, .token.level-6").first().hover();
+});
+await picture("dashboard", desktop, async (page) => {
+  await page.goto(`${address}#/dashboard`);
+  await page.waitForTimeout(30000);
+  await page.evaluate(() => (document.querySelector(".dashboard").scrollTop = 60));
+});
+await picture("phone", phone, async (page) => {
+  await ask(page, question);
+  await answered(page);
+  await page.click(".thinking-toggle");
+  await toTop(page);
+});
+await picture("phone-inspect", { ...phone, colorScheme: "dark" }, async (page) => {
+  await ask(page, question);
+  await answered(page);
+  await page.click(".inspect-button");
+  await toTop(page);
+  await page.locator(".token.level-4, .token.level-5, .token.level-6").first().tap();
+});
+await picture("chinese", { ...phone, locale: "zh-CN", colorScheme: "dark" }, async (page) => {
+  await ask(page, "解方程 3x + 7 = 31。");
+  await answered(page);
+  await page.click(".thinking-toggle");
+});
+
+await browser.close();
+await mock?.stop();
