@@ -458,6 +458,18 @@ describe("inspect", () => {
     assert.deepEqual(await violations(), []);
   });
 
+  test("a tap shows the alternatives on a phone", async () => {
+    await open({ viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true });
+    await ask(page, "Solve it.");
+    await answered(page);
+    await page.click(".inspect-button");
+    await page.locator(".token").nth(8).tap();
+    await page.waitForSelector("[data-index='8'][aria-selected=true]");
+    await page.waitForTimeout(300);
+    const box = await page.locator(".alternatives").boundingBox();
+    assert.ok(box.x >= 0 && box.x + box.width <= 360, JSON.stringify(box));
+  });
+
   test("without recorded probabilities it says how to get them", async () => {
     await open();
     await page.click("text=Settings");
