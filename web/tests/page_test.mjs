@@ -447,7 +447,8 @@ describe("inspect", () => {
     assert.ok((await page.locator(".alternatives tbody tr").count()) >= 5);
     assert.match(await page.locator(".alternatives-head").innerText(), /%[\s\S]*entropy ≥ [\d.]+ bits/);
     await page.mouse.move(5, 5);
-    await page.locator(".tokens").first().focus();
+    await page.locator(".thinking-toggle").focus();
+    await page.keyboard.press("Tab");
     await page.keyboard.press("ArrowRight");
     await page.keyboard.press("ArrowRight");
     const active = await page.locator(".tokens").first().getAttribute("aria-activedescendant");
