@@ -509,9 +509,15 @@ describe("access", () => {
     test(`axe finds nothing: ${name}`, async () => {
       await open(options);
       assert.deepEqual(await violations(), []);
-      await ask(page, "roots");
+      await ask(page, "a slow question"); // slow enough to be looked at while it streams
       await page.waitForSelector(".thinking.streaming");
       assert.deepEqual(await violations(), []);
+      await page.click(".send.stop");
+      await answered(page);
+      await page.hover(".message.user");
+      await page.click(".message.user .edit");
+      await page.fill(".edit-form textarea", "roots");
+      await page.click(".edit-form [type=submit]");
       await answered(page);
       await page.click(".thinking-toggle");
       await page.click(".inspect-button");
