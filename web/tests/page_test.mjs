@@ -447,7 +447,8 @@ describe("inspect", () => {
     assert.ok((await page.locator(".alternatives tbody tr").count()) >= 5);
     assert.match(await page.locator(".alternatives-head").innerText(), /%[\s\S]*entropy ≥ [\d.]+ bits/);
     await page.mouse.move(5, 5);
-    await page.locator(".tokens").first().focus();
+    await page.locator(".thinking-toggle").focus();
+    await page.keyboard.press("Tab");
     await page.keyboard.press("ArrowRight");
     await page.keyboard.press("ArrowRight");
     const active = await page.locator(".tokens").first().getAttribute("aria-activedescendant");
@@ -456,6 +457,18 @@ describe("inspect", () => {
     await page.selectOption(".inspect-legend select", "entropy");
     assert.equal(await page.locator(".token.entropy").count(), await tokens.count());
     assert.deepEqual(await violations(), []);
+  });
+
+  test("a tap shows the alternatives on a phone", async () => {
+    await open({ viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true });
+    await ask(page, "Solve it.");
+    await answered(page);
+    await page.click(".inspect-button");
+    await page.locator(".token").nth(8).tap();
+    await page.waitForSelector("[data-index='8'][aria-selected=true]");
+    await page.waitForTimeout(300);
+    const box = await page.locator(".alternatives").boundingBox();
+    assert.ok(box.x >= 0 && box.x + box.width <= 360, JSON.stringify(box));
   });
 
   test("without recorded probabilities it says how to get them", async () => {
@@ -496,9 +509,15 @@ describe("access", () => {
     test(`axe finds nothing: ${name}`, async () => {
       await open(options);
       assert.deepEqual(await violations(), []);
-      await ask(page, "roots");
+      await ask(page, "a slow question"); // slow enough to be looked at while it streams
       await page.waitForSelector(".thinking.streaming");
       assert.deepEqual(await violations(), []);
+      await page.click(".send.stop");
+      await answered(page);
+      await page.hover(".message.user");
+      await page.click(".message.user .edit");
+      await page.fill(".edit-form textarea", "roots");
+      await page.click(".edit-form [type=submit]");
       await answered(page);
       await page.click(".thinking-toggle");
       await page.click(".inspect-button");

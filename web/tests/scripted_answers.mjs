@@ -60,7 +60,7 @@ const ANSWERS = [
   },
   {
     word: "slow",
-    thinking: Array.from({ length: 20 }, (_, i) => `Step ${i + 1}: ${i + 1} + ${i + 1} = ${2 * (i + 1)}.`).join("\n"),
+    thinking: Array.from({ length: 40 }, (_, i) => `Step ${i + 1}: ${i + 1} + ${i + 1} = ${2 * (i + 1)}.`).join("\n"),
     answer: Array.from({ length: 40 }, (_, i) => `Line ${i + 1} of the answer.`).join("\n\n"),
     pause: 8,
   },

@@ -18,6 +18,7 @@ export function formatNumber(value: number, language: Language, digits = 0): str
 
 /** A share of one in per cent; small ones keep a digit that tells them from nothing. */
 export function formatShare(share: number, language: Language): string {
+  if (share > 0 && share < 1e-5) return `< ${(1e-5).toLocaleString(locales[language], { style: "percent", maximumFractionDigits: 3 })}`;
   const digits = share < 0.001 ? 3 : share < 0.1 ? 1 : 0;
   return share.toLocaleString(locales[language], { style: "percent", maximumFractionDigits: digits });
 }

@@ -149,7 +149,7 @@ export function TokenView({ tokens, count }: { tokens: TokenRecord[]; count: num
 
   const token = active === null ? undefined : tokens[active];
   return (
-    <div class="token-frame" onMouseLeave={() => setActive(null)}>
+    <div class="token-frame" onPointerLeave={(event) => event.pointerType === "mouse" && setActive(null)}>
       <div
         ref={host}
         class="tokens"
@@ -159,9 +159,10 @@ export function TokenView({ tokens, count }: { tokens: TokenRecord[]; count: num
         aria-activedescendant={active === null ? undefined : `${id}-${active}`}
         aria-describedby={token ? `${id}-panel` : undefined}
         onKeyDown={move}
-        onFocus={() => active === null && setActive(0)}
+        onFocus={(event) => event.currentTarget.matches(":focus-visible") && setActive(0)}
         onBlur={() => setActive(null)}
-        onMouseOver={pointed}
+        onPointerOver={pointed}
+        onPointerDown={pointed}
         onClick={pointed}
       >
         {spans}
