@@ -43,8 +43,8 @@ void run_needles(Options options) {
   options.sampling.apply(needles.sampling);
   needles.kv_storage = options.model_flags.kv_cache;
   Backend backend(thread_count(options.threads));
-  const eval::ReasoningModel model = eval::load_reasoning_model(
-      backend, options.model, eval::Prompting::kAsTrained, options.model_flags.load());
+  const reasoning::ReasoningModel model = reasoning::load_reasoning_model(
+      backend, options.model, reasoning::Prompting::kAsTrained, options.model_flags.load());
 
   eval::NeedleEvaluation result;
   {

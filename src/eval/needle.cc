@@ -35,7 +35,7 @@ std::vector<std::int64_t> lengths_of(const NeedleOptions& options, const ModelCo
 // Texts of one length with one fact each, one after the other.
 class Reading {
  public:
-  Reading(Engine& engine, const ReasoningModel& model, const NeedleOptions& options,
+  Reading(Engine& engine, const reasoning::ReasoningModel& model, const NeedleOptions& options,
           std::int64_t length)
       : engine_(engine), model_(model), options_(options), length_(length) {}
 
@@ -83,7 +83,7 @@ class Reading {
   }
 
   Engine& engine_;
-  const ReasoningModel& model_;
+  const reasoning::ReasoningModel& model_;
   const NeedleOptions& options_;
   std::int64_t length_;
   text::Prompt prompt_;
@@ -92,7 +92,7 @@ class Reading {
 }  // namespace
 
 NeedleEvaluation evaluate_needles(
-    Backend& backend, const ReasoningModel& model, const NeedleOptions& options,
+    Backend& backend, const reasoning::ReasoningModel& model, const NeedleOptions& options,
     const std::function<void(std::int64_t done, std::int64_t total)>& progress) {
   R1_CHECK(options.samples > 0 && !options.depths.empty(), "{} samples at {} depths",
            options.samples, options.depths.size());

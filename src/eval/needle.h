@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "engine/engine.h"
-#include "eval/reasoning_model.h"
+#include "reasoning/reasoning_model.h"
 
 // Whether a model finds facts in long texts (tasks/needle.h), by the text's length and the fact's
 // depth in it.
@@ -47,14 +47,14 @@ struct NeedleEvaluation {
 // Each text holds one held-out fact. Throws Error for lengths that are too short or beyond the
 // model's context, before anything is read.
 NeedleEvaluation evaluate_needles(
-    Backend& backend, const ReasoningModel& model, const NeedleOptions& options,
+    Backend& backend, const reasoning::ReasoningModel& model, const NeedleOptions& options,
     const std::function<void(std::int64_t done, std::int64_t total)>& progress = {});
 
 // For people: recall by length and depth in per cent.
 std::string to_table(const NeedleEvaluation& evaluation, const NeedleOptions& options);
 // For programs: the options and every cell.
 std::string to_json(const NeedleEvaluation& evaluation, const NeedleOptions& options,
-                    const ReasoningModel& model);
+                    const reasoning::ReasoningModel& model);
 // A heat map as an SVG document.
 std::string to_svg(const NeedleEvaluation& evaluation);
 

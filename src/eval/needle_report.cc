@@ -42,7 +42,7 @@ std::string to_table(const NeedleEvaluation& evaluation, const NeedleOptions& op
 }
 
 std::string to_json(const NeedleEvaluation& evaluation, const NeedleOptions& options,
-                    const ReasoningModel& model) {
+                    const reasoning::ReasoningModel& model) {
   ordered_json cells = ordered_json::array();
   for (const NeedleCell& cell : evaluation.cells) {
     cells.push_back({{"length", cell.length},

@@ -31,7 +31,7 @@ ModelConfig tiny_config(std::int64_t vocab_size) {
 // A model of random weights whose tokens are bytes: it finds nothing, but is asked as any other.
 class NeedleEvaluationTest : public testing::Test {
  protected:
-  ReasoningModel make_model() {
+  reasoning::ReasoningModel make_model() {
     text::BpeTrainOptions options;
     options.vocab_size = 270;
     text::Tokenizer tokenizer = text::train_bpe(std::vector<std::string>{"x"}, options);
@@ -41,7 +41,7 @@ class NeedleEvaluationTest : public testing::Test {
             Model::initialise(backend_, tiny_config(vocab_size), Precision::bf16, 3),
             std::move(tokenizer),
             std::move(form),
-            FormOrigin::kUnknown,
+            reasoning::FormOrigin::kUnknown,
             {},
             {}};
   }
@@ -55,7 +55,7 @@ class NeedleEvaluationTest : public testing::Test {
   }
 
   Backend backend_{2};
-  ReasoningModel model_ = make_model();
+  reasoning::ReasoningModel model_ = make_model();
 };
 
 TEST_F(NeedleEvaluationTest, AsksForEveryFactOnce) {

@@ -246,7 +246,7 @@ TEST(Recipe, NeedlesAndScaledPositions) {
   EXPECT_THAT(error("data.tasks=[gcd]"), HasSubstr("mean nothing for needles"));
   EXPECT_THAT(error("data.completion_only_loss=true"), HasSubstr("mean nothing for needles"));
   EXPECT_THAT(error("data.needle.min_length=3000"), HasSubstr("at most max_length (2000)"));
-  EXPECT_THAT(error("data.needle.min_length=10"), HasSubstr("from 48"));
+  EXPECT_THAT(error("data.needle.min_length=10"), HasSubstr("from 32"));
   EXPECT_THAT(error("rope_scaling.factor=0.5"), HasSubstr(">= 1"));
   EXPECT_THAT(error("rope_scaling.beta_slow=50"), HasSubstr("beta_slow is above"));
   EXPECT_THAT(error("rope_scaling.type=yarn"), HasSubstr("unknown key"));

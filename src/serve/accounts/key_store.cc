@@ -25,7 +25,7 @@ std::optional<WallTime> wall_time(std::optional<std::int64_t> milliseconds) {
 }
 std::optional<std::int64_t> milliseconds(std::optional<WallTime> time) {
   if (!time) return std::nullopt;
-  return milliseconds(*time);
+  return serve::milliseconds(*time);  // not this one again
 }
 
 std::optional<std::int64_t> picos(const std::optional<KeyBalance>& balance,
