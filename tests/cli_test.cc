@@ -415,8 +415,10 @@ TEST_F(CliModel, QuantisedWeightsAndCacheAreAskedForByName) {
 
 // Every command takes them, with the bits of the file they are made of, and they turn back into it.
 TEST_F(CliModel, FilesOfPanelsAreMadeAndUsed) {
-  const std::string ordinary = (folder_ / "q8.gguf").string();
-  const std::string panels = (folder_ / "panels.gguf").string();
+  const std::string ordinary = (folder_ / "ordinary.gguf").string();
+  // A file is named after what it was made of, and so the last one as the first.
+  fs::create_directories(folder_ / "panels");
+  const std::string panels = (folder_ / "panels" / fs::path(model()).filename()).string() + ".gguf";
   const std::string back = (folder_ / "back.gguf").string();
   ASSERT_EQ(run_program({"convert", model(), ordinary, "--type", "q8_0"}).exit_code, 0);
   const ProgramResult made = run_program({"convert", ordinary, panels, "--panels"});
